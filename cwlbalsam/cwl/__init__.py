@@ -1,0 +1,1 @@
+"""What a worker needs of CWL: records, expressions, binding, staging, collection."""

@@ -1,0 +1,65 @@
+"""What travels between the coordinator and a worker: a task goes out, one outcome comes back. Sent as msgpack.
+
+Values are `Raw`: the coordinator passes them on without ever decoding them.
+"""
+
+from typing import Literal
+
+from msgspec import Raw, Struct
+
+TaskMode = Literal["run", "bind", "size"]
+"""run: the whole job. bind: a subworkflow's boundary: prologue, defaults, checks; its outputs are the bound inputs.
+size: evaluate the job's resource expressions only; its outputs are a `Grant`'s fields."""
+
+
+class Grant(Struct, frozen=True, omit_defaults=True):
+    """Resources given to a job; sizes in MiB."""
+
+    cores: float = 1.0
+    ram: float = 256.0
+    tmpdir: float = 1024.0
+    outdir: float = 1024.0
+    gpus: int = 0
+
+
+class Task(Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """step: (process index of the workflow, index of the step) whose value_from and when come first, if any.
+
+    directory: the job's own directory, absolute; the worker makes it. workdir_from: the directory of the iteration or
+    attempt whose inputs `previous` names (loops: value_from sees the iteration before).
+    """
+
+    job: int
+    attempt: int = 1
+    mode: TaskMode = "run"
+    program: str
+    process: int
+    step: tuple[int, int] | None = None
+    loop: bool = False  # the step's loop links, not its own, are the prologue; `previous` holds the inputs before
+    inputs: dict[str, Raw]
+    previous: dict[str, Raw] = {}
+    directory: str
+    name: str = ""
+    grant: Grant = Grant()
+    top: bool = False  # inputs come from the user: discover secondary files, check that files exist
+
+
+class Outcome(Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """ending: done, skipped (`when` was false), failed (for good), temporary (worth a retry), timeout.
+
+    Times are seconds since the epoch; sizes bytes; bytes count what the process tree passed to read and write calls.
+    """
+
+    job: int
+    attempt: int = 1
+    ending: Literal["done", "skipped", "failed", "temporary", "timeout", "cancelled"]
+    outputs: dict[str, Raw] = {}
+    error: str = ""
+    exit_code: int | None = None
+    started: float = 0.0
+    ended: float = 0.0
+    cpu_seconds: float = 0.0
+    peak_memory_bytes: int = 0
+    read_bytes: int = 0
+    written_bytes: int = 0
+    log: str = ""  # file with what the command printed and nobody captured, if anything

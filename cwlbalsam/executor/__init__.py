@@ -1,0 +1,1 @@
+"""Runs jobs: coordinator, workers, launchers."""

@@ -1,0 +1,1 @@
+"""The job model: BalsamJob, states, reference trees. No I/O."""

@@ -1,0 +1,1 @@
+"""From CWL documents to Programs, and from Programs to jobs."""

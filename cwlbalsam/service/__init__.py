@@ -1,0 +1,1 @@
+"""What combines the parts for the command line, daemons and the web."""

@@ -1,0 +1,1 @@
+"""What differs between sites: container engines, schedulers, launch commands, transfers."""

@@ -1,0 +1,1 @@
+"""Where runs, jobs and events are kept."""
