@@ -58,7 +58,7 @@ class Scope(Record, kw_only=True):
 # --- types and parameters ------------------------------------------------------------------------------------------
 
 
-class Binding(Record, kw_only=True):
+class Binding(Record, tag="binding", kw_only=True):
     """inputBinding, or an entry of `arguments`."""
 
     position: int | Expr = 0

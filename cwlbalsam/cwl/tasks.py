@@ -63,3 +63,22 @@ class Outcome(Struct, frozen=True, omit_defaults=True, kw_only=True):
     read_bytes: int = 0
     written_bytes: int = 0
     log: str = ""  # file with what the command printed and nobody captured, if anything
+
+
+class Settings(Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """What holds for all jobs of a run; each worker gets it once.
+
+    engine: the container engine to use ("docker", "podman", ...; empty: run without containers, and a required
+    container fails the job). environment: variables of the caller that jobs get beside PATH, HOME and TMPDIR.
+    """
+
+    engine: str = ""
+    default_container: str = ""
+    compute_checksum: bool = True
+    relax_path_checks: bool = False
+    javascript_seconds: float = 60.0
+    javascript_megabytes: int = 512
+    environment: dict[str, str] = {}
+    path: str = "/usr/local/bin:/usr/bin:/bin"
+    mpi_command: tuple[str, ...] = ("mpirun", "-n")
+    mpi_environment: dict[str, str] = {}
