@@ -15,6 +15,7 @@ import json
 import re
 import resource
 import signal
+import time
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
@@ -102,6 +103,7 @@ def run_javascript(part: Js, library: Library, values: Mapping[str, Any], second
     source = _function_source(part.code, part.body, library.end)
     wanted = library.names | _names_in(part.code)
     text, exact = _encode({name: value for name, value in values.items() if name in wanted})
+    deadline = time.process_time() + seconds
     signal.setitimer(signal.ITIMER_PROF, seconds * 1.5 + 1)
     try:
         context = _new_context(seconds, megabytes)
@@ -109,6 +111,8 @@ def run_javascript(part: Js, library: Library, values: Mapping[str, Any], second
         call(None, context.parse_json(text) if exact else context.eval(f"({text})"))
         for fragment in library.sources:
             context.eval(fragment)
+            # QuickJS counts from the start of each call.
+            context.set_time_limit(max(deadline - time.process_time(), 0.001))
         return _decode(call(source))
     except Exception as error:
         raise _explain(error, library, seconds, megabytes) from None
