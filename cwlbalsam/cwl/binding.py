@@ -151,7 +151,8 @@ def _bind_at(  # noqa: PLR0913 - the recursion's state
         chosen = next((option for option in kind.options if matches(value, option)), None)
         if chosen is None:
             raise JobError(f"no type of the union fits {value!r:.200}")
-        kind = chosen
+        _bind_at(frame, chosen, binding, own, value, where, parts)
+        return
     if isinstance(kind, Primitive):
         if kind.name == "Any":
             _bind_any(frame, binding, own, value, where, parts)

@@ -12,7 +12,7 @@ _FICLONE = 0x40049409  # linux/fs.h: share the blocks until one of the two is wr
 
 def copy_file(source: str, target: str) -> None:
     """Copy contents and mode, by reflink where the file system can; the copy is writable by its owner."""
-    with open(source, "rb") as read, open(target, "wb") as written:  # noqa: PTH123
+    with open(source, "rb") as read, open(target, "wb") as written:
         try:
             fcntl.ioctl(written.fileno(), _FICLONE, read.fileno())
         except OSError:
@@ -26,11 +26,11 @@ def copy_directory(source: str, target: str) -> None:
     Path(target).mkdir(parents=True, exist_ok=True)
     with os.scandir(source) as entries:
         for entry in entries:
-            below = os.path.join(target, entry.name)  # noqa: PTH118
+            below = os.path.join(target, entry.name)
             if entry.is_dir():
                 copy_directory(entry.path, below)
             elif entry.is_file():
                 copy_file(entry.path, below)
     with contextlib.suppress(OSError):
-        mode = stat.S_IMODE(os.stat(source).st_mode)  # noqa: PTH116
-        os.chmod(target, (mode & 0o777) | stat.S_IRWXU)  # noqa: PTH101
+        mode = stat.S_IMODE(os.stat(source).st_mode)
+        os.chmod(target, (mode & 0o777) | stat.S_IRWXU)

@@ -155,7 +155,7 @@ def _prepare(  # noqa: PLR0913
     frame = Frame(process, fill_and_check(process, values), {}, settings)
     if isinstance(process, OperationProcess) and task.mode == "run":
         raise JobError(f"'{process.id}' is an Operation: it has no implementation to run", place=process.place)
-    bind_inputs(frame, task.top, program.ontology, os.path.dirname(task.directory) + "/downloads")  # noqa: PTH120
+    bind_inputs(frame, task.top, program.ontology, os.path.dirname(task.directory) + "/downloads")
     if task.mode == "bind" or isinstance(process, WorkflowProcess):
         strip_paths(frame.inputs)
         return Prepared("done", frame.inputs)
@@ -203,7 +203,9 @@ def _prepare_tool(frame: Frame, process: ToolProcess, task: Task, tmpdir: str) -
     if docker is not None:
         command.container = _container(frame, stage, docker)
     if not command.argv:
-        raise JobError(f"'{process.id}' has neither baseCommand nor arguments: there is no command", place=process.place)
+        raise JobError(
+            f"'{process.id}' has neither baseCommand nor arguments: there is no command", place=process.place
+        )
     return Prepared(None, {}, command, frame, stage)
 
 
@@ -240,9 +242,9 @@ def _container(frame: Frame, stage: Stage, docker: Docker) -> ContainerSpec:
 
 def make_directory(path: str) -> None:
     try:
-        os.mkdir(path)  # noqa: PTH102 - the hot path
+        os.mkdir(path)
     except FileNotFoundError:
-        os.makedirs(path, exist_ok=True)  # noqa: PTH103
+        os.makedirs(path, exist_ok=True)
     except FileExistsError:
         pass
 
@@ -255,7 +257,7 @@ def _stdin(frame: Frame, process: ToolProcess, stage: Stage) -> str:
         return ""
     if not isinstance(value, str):
         raise wrong("'stdin'", "a path", value, process.stdin)
-    seen = os.path.normpath(os.path.join(stage.seen_outdir, value))  # noqa: PTH118
+    seen = os.path.normpath(os.path.join(stage.seen_outdir, value))
     if stage.origin_of(seen) is None and below(seen, stage.seen_outdir) is None:
         raise JobError(f"stdin {value!r} is neither an input nor in the output directory", place=process.place)
     return stage.to_host(seen)
@@ -270,9 +272,9 @@ def _redirection(frame: Frame, stage: Stage, template: Template | None, what: st
     if not name or shortest.startswith(("/", "../")) or shortest in {".", ".."} or "\0" in name:
         raise JobError(f"{what} must be the name of a file in the output directory, not {name!r}")
     path = f"{stage.outdir}/{shortest}"
-    folder = os.path.dirname(path)  # noqa: PTH120
+    folder = os.path.dirname(path)
     if "/" in shortest:
-        os.makedirs(folder, exist_ok=True)  # noqa: PTH103
+        os.makedirs(folder, exist_ok=True)
     if frame.requirements.workdir and below(os.path.realpath(path), os.path.realpath(stage.outdir)) is None:
         raise JobError(f"{what} {name!r} would be written into an input that is linked into the output directory")
     return path
@@ -289,13 +291,15 @@ def _run_expression(frame: Frame, process: ExpressionProcess, directory: str, tm
                 path = path_of(found)
                 stage.origins[path] = found["location"]
                 if found["class"] == "File":
-                    found["dirname"] = os.path.dirname(path)  # noqa: PTH120
+                    found["dirname"] = os.path.dirname(path)
                 found["path"] = path
             elif "basename" not in found:
                 set_name(found, "literal")
     found = frame.evaluate(process.expression)
     if not isinstance(found, dict) or "class" in found:
-        raise wrong("the expression of an ExpressionTool", "an object that maps outputs to values", found, process.expression)
+        raise wrong(
+            "the expression of an ExpressionTool", "an object that maps outputs to values", found, process.expression
+        )
     outputs = {field.name: found.get(field.name) for field in process.outputs}
     Settling(stage, frame.settings.compute_checksum).settle_all(outputs)
     check_outputs(process, outputs)

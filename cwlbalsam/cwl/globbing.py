@@ -40,7 +40,7 @@ def _expand(directory: str, found: str, parts: list[str]) -> Iterator[str]:
         return
     matches, hidden = _matcher(parts[0]), parts[0].startswith(".")
     try:
-        names = os.listdir(f"{directory}/{found}")  # noqa: PTH208 - the hot path
+        names = os.listdir(f"{directory}/{found}")
     except OSError:
         return
     for name in names:

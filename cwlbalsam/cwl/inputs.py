@@ -228,10 +228,10 @@ def _fill_size(value: Value, top: bool, name: str) -> None:
         return
     path = path_of(value)
     try:
-        found = os.stat(path)  # noqa: PTH116 - see STYLE: the hot path
+        found = os.stat(path)
     except OSError as error:
         raise JobError(f"input '{name}': file {path}: {error.strerror}") from error
-    if not os.path.isfile(path) and os.path.isdir(path):  # noqa: PTH112, PTH113
+    if not os.path.isfile(path) and os.path.isdir(path):
         raise JobError(f"input '{name}': {path} is a directory, not a file")
     value["size"] = found.st_size
 
@@ -240,8 +240,8 @@ def _check_directory(value: Value, name: str) -> None:
     if "location" not in value:
         return
     path = path_of(value)
-    if not os.path.isdir(path):  # noqa: PTH112
-        problem = "is not a directory" if os.path.exists(path) else "No such directory"  # noqa: PTH110
+    if not os.path.isdir(path):
+        problem = "is not a directory" if os.path.exists(path) else "No such directory"
         raise JobError(f"input '{name}': directory {path}: {problem}")
 
 

@@ -57,7 +57,7 @@ def _written_outputs(stage: Stage) -> dict[str, Any] | None:
     """What the tool itself says its outputs are."""
     path = f"{stage.outdir}/cwl.output.json"
     try:
-        with open(path, "rb") as file:  # noqa: PTH123 - the hot path
+        with open(path, "rb") as file:
             text = file.read()
     except FileNotFoundError:
         return None
@@ -149,11 +149,13 @@ class _Collector:
             return result
         if len(result) > 1:
             names = ", ".join(repr(item.get("basename")) for item in result[:10] if isinstance(item, dict))
-            raise JobError(f"output '{field.name}' is a single file, but {len(result)} match: {names}", place=field.place)
+            raise JobError(
+                f"output '{field.name}' is a single file, but {len(result)} match: {names}", place=field.place
+            )
         return result[0]
 
     def _missing(self, field: Field, patterns: list[str]) -> JobError:
-        held = sorted(os.listdir(self.stage.outdir))  # noqa: PTH208
+        held = sorted(os.listdir(self.stage.outdir))
         names = ", ".join(map(repr, held[:12])) + (f" and {len(held) - 12} more" if len(held) > 12 else "")
         what = " or ".join(map(repr, patterns)) or "its outputEval"
         return JobError(
@@ -179,7 +181,7 @@ class _Collector:
                         continue
                     if any(value.get("basename") == name for value in present):
                         continue
-                    seen = os.path.normpath(os.path.join(os.path.dirname(path), name))  # noqa: PTH118, PTH120
+                    seen = os.path.normpath(os.path.join(os.path.dirname(path), name))
                     if self._exists(seen):
                         present.append(self._hit_at(seen))
                     elif is_required(self.frame, wanted, primary):
@@ -190,13 +192,13 @@ class _Collector:
                         )
 
     def _exists(self, seen: str) -> bool:
-        seen = os.path.join(self.stage.seen_outdir, seen)  # noqa: PTH118
+        seen = os.path.join(self.stage.seen_outdir, seen)
         if self.stage.origin_of(seen) is None and below(seen, self.stage.seen_outdir) is None:
-            return os.path.exists(seen) and not self.stage.contained  # noqa: PTH110
+            return os.path.exists(seen) and not self.stage.contained
         return os.path.lexists(self.stage.to_host(seen))
 
     def _hit_at(self, seen: str) -> Value:
-        seen = os.path.join(self.stage.seen_outdir, seen)  # noqa: PTH118
+        seen = os.path.join(self.stage.seen_outdir, seen)
         location, status = self.settling.locate(seen)
         value: Value = {"class": "Directory" if stat.S_ISDIR(status.st_mode) else "File"}
         set_name(value, seen.rpartition("/")[2])

@@ -64,7 +64,7 @@ def _number(frame: Frame, name: str, template: Any) -> float | None:
     value = frame.evaluate(template)
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or value < 0 or value != value:
+    if isinstance(value, bool) or not isinstance(value, int | float) or value < 0 or not value < float("inf"):
         raise wrong(f"ResourceRequirement: '{name}'", "a number that is not negative", value, template)
     if isinstance(value, float) and not value.is_integer() and frame.version in {"v1.0", "v1.1"}:
         raise wrong(f"ResourceRequirement: '{name}'", f"an integer in {frame.version}", value, template)
@@ -82,5 +82,3 @@ def runtime_of(grant: Grant) -> dict[str, Any]:
     if grant.gpus:
         runtime["cudaDeviceCount"] = grant.gpus
     return runtime
-
-

@@ -76,12 +76,12 @@ def _holds(values: Iterable[Value], basename: str) -> bool:
 def _beside(primary: Value, name: str) -> Value | None:
     if "location" not in primary:
         return None
-    path = os.path.join(os.path.dirname(path_of(primary)), name)  # noqa: PTH118, PTH120
+    path = os.path.join(os.path.dirname(path_of(primary)), name)
     found: dict[str, Any] = {"location": uri_of(os.path.normpath(path))}
-    if os.path.isfile(path):  # noqa: PTH113
+    if os.path.isfile(path):
         found["class"] = "File"
-        found["size"] = os.stat(path).st_size  # noqa: PTH116
-    elif os.path.isdir(path):  # noqa: PTH112
+        found["size"] = os.stat(path).st_size
+    elif os.path.isdir(path):
         found["class"] = "Directory"
     else:
         return None

@@ -57,7 +57,7 @@ class Settling:
             path = path_of_uri(location) if location.startswith("/") or ":" in location else unquote(location)
         elif path.startswith("file://"):
             path = path_of_uri(path)
-        return os.path.normpath(os.path.join(self.stage.seen_outdir, path))  # noqa: PTH118
+        return os.path.normpath(os.path.join(self.stage.seen_outdir, path))
 
     def describe(self, value: Value, location: str, found: os.stat_result) -> None:
         """Fill in location, names, and of a File size and checksum."""
@@ -67,7 +67,7 @@ class Settling:
             raise JobError(f"output {path_of_uri(location)} is a {kind}, not a {value['class']}")
         value["location"] = location
         if "basename" not in value:
-            set_name(value, os.path.basename(path_of_uri(location)))  # noqa: PTH119
+            set_name(value, os.path.basename(path_of_uri(location)))
         else:
             check_name(value["basename"])
         if not is_directory:
@@ -97,7 +97,7 @@ class Settling:
             location = self._location(seen)
             path = path_of_uri(location)
             try:
-                known = location, os.stat(path)  # noqa: PTH116 - the hot path
+                known = location, os.stat(path)
             except OSError as error:
                 raise JobError(f"output {path}: {error.strerror}") from error
             if not stat.S_ISREG(known[1].st_mode) and not stat.S_ISDIR(known[1].st_mode):
@@ -137,12 +137,12 @@ class Settling:
         names = inside.split("/")[1:]
         for index, name in enumerate(names):
             try:
-                target = os.readlink(f"{self.stage.outdir}{walked}/{name}")  # noqa: PTH115
+                target = os.readlink(f"{self.stage.outdir}{walked}/{name}")
             except OSError:  # no link, or nothing there: found out by whoever opens it
                 walked = f"{walked}/{name}"
                 continue
             rest = "/".join(names[index + 1 :])
-            return os.path.normpath(os.path.join(self.stage.seen_outdir + walked, target, rest))  # noqa: PTH118
+            return os.path.normpath(os.path.join(self.stage.seen_outdir + walked, target, rest))
         return None
 
     def _outside(self, seen: str, current: str) -> str:
@@ -164,7 +164,7 @@ class Settling:
         for folder, folders, files in os.walk(path):
             for name in (*folders, *files):
                 entry = f"{folder}/{name}"
-                if not os.path.islink(entry):  # noqa: PTH114
+                if not os.path.islink(entry):
                     continue
                 location = self._location(self.stage.seen_outdir + entry[len(self.stage.outdir) :])
                 target = path_of_uri(location)
@@ -185,20 +185,20 @@ class Settling:
         write_text(f"{folder}/{name}", contents)
         set_name(value, name)
         location = uri_of(f"{folder}/{name}")
-        self.describe(value, location, os.stat(f"{folder}/{name}"))  # noqa: PTH116
+        self.describe(value, location, os.stat(f"{folder}/{name}"))
 
 
 def _relink(entry: str, target: str) -> None:
     """Let a link that was right only inside a container lead to the same thing on the host."""
     temporary = f"{entry}.relink"
-    os.symlink(target, temporary)  # noqa: PTH211
-    os.replace(temporary, entry)  # noqa: PTH105
+    os.symlink(target, temporary)
+    os.replace(temporary, entry)
 
 
 def checksum_of(path: str) -> str:
     """CWL's checksum of a file: sha1$ and hexadecimal digits."""
     try:
-        with open(path, "rb", buffering=0) as file:  # noqa: PTH123
-            return "sha1$" + hashlib.file_digest(file, "sha1").hexdigest()  # type: ignore[arg-type]
+        with open(path, "rb", buffering=0) as file:
+            return "sha1$" + hashlib.file_digest(file, "sha1").hexdigest()
     except OSError as error:
         raise JobError(f"cannot read output {path}: {error.strerror}") from error

@@ -80,11 +80,9 @@ class Stage:
     def _folder_for(self, names: dict[str, str]) -> int:
         for number, taken in enumerate(self._folders):
             if all(taken.get(name, source) == source for name, source in names.items()):
-                break
-        else:
-            number = len(self._folders)
-            self._folders.append({})
-        return number
+                return number
+        self._folders.append({})
+        return len(self._folders) - 1
 
     def _folder(self, root: str, number: int) -> str:
         """On the host further folders lie beside the first, where no input's name can be in their way."""
@@ -116,12 +114,12 @@ class Stage:
             self.mounts.append(Mount(source, seen, writable))
             return
         try:
-            os.symlink(source, host)  # noqa: PTH211 - the hot path
+            os.symlink(source, host)
         except FileNotFoundError:
-            os.makedirs(os.path.dirname(host), exist_ok=True)  # noqa: PTH103, PTH120
-            os.symlink(source, host)  # noqa: PTH211
+            os.makedirs(os.path.dirname(host), exist_ok=True)
+            os.symlink(source, host)
         except FileExistsError as error:
-            raise JobError(f"two different files are to be staged as {os.path.basename(host)!r}") from error  # noqa: PTH119
+            raise JobError(f"two different files are to be staged as {os.path.basename(host)!r}") from error
 
     def write_literal(self, value: Value, host: str, seen: str) -> None:
         """Make a literal real; from then on it has a location."""
@@ -132,7 +130,7 @@ class Stage:
             value["location"] = uri_of(host)
             value.setdefault("size", len(value["contents"].encode()))
             return
-        os.makedirs(host, exist_ok=True)  # noqa: PTH103
+        os.makedirs(host, exist_ok=True)
         if self.contained and not value["listing"]:
             self.mounts.append(Mount(host, seen))
         for entry in value["listing"]:
@@ -155,7 +153,7 @@ class Stage:
 
     def to_host(self, seen: str) -> str:
         """Host path of a path that the command sees; a relative one is in the output directory."""
-        seen = os.path.normpath(os.path.join(self.seen_outdir, seen))  # noqa: PTH118
+        seen = os.path.normpath(os.path.join(self.seen_outdir, seen))
         origin = self.origin_of(seen)
         if origin is not None:
             return path_of_uri(origin)
@@ -226,11 +224,11 @@ def _literal_name(value: Value) -> str:
 
 def write_text(path: str, text: str) -> None:
     """Write a new file, with its folder. Raises JobError if something is there already."""
-    os.makedirs(os.path.dirname(path), exist_ok=True)  # noqa: PTH103, PTH120
+    os.makedirs(os.path.dirname(path), exist_ok=True)
     try:
-        with open(path, "x", encoding="utf-8", newline="") as file:  # noqa: PTH123
+        with open(path, "x", encoding="utf-8", newline="") as file:
             file.write(text)
     except FileExistsError as error:
-        raise JobError(f"two different files are to be staged as {os.path.basename(path)!r}") from error  # noqa: PTH119
+        raise JobError(f"two different files are to be staged as {os.path.basename(path)!r}") from error
     except UnicodeEncodeError as error:
-        raise JobError(f"the contents of {os.path.basename(path)!r} are not text") from error  # noqa: PTH119
+        raise JobError(f"the contents of {os.path.basename(path)!r} are not text") from error

@@ -28,7 +28,7 @@ def _is(value: Any, name: str) -> bool:
     found = type(value)
     if name == "string":
         return found is str
-    if name == "File" or name == "Directory":
+    if name in {"File", "Directory"}:
         return found is dict and value.get("class") == name
     if name == "int":
         return found is int and -INT <= value < INT

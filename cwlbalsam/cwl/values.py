@@ -1,4 +1,4 @@
-"""File and Directory values: dicts with `class`, a `location` (file: or http URI) or literal `contents` or `listing`."""
+"""File and Directory values: dicts with `class`, and a `location` (a URI) or literal `contents` or `listing`."""
 
 import os
 import re
@@ -174,7 +174,7 @@ def summary(value: Any, limit: int = 200) -> str:
 def read_contents(path: str, version: str) -> str:
     """For loadContents. v1.2 refuses files beyond 64 KiB, before that the first 64 KiB are meant."""
     try:
-        with open(path, "rb") as file:  # noqa: PTH123 - a Path costs as much as the read
+        with open(path, "rb") as file:
             data = file.read(CONTENTS_LIMIT + 1)
     except OSError as error:
         raise JobError(f"loadContents: cannot read {path}: {error.strerror}") from error

@@ -157,9 +157,9 @@ class _Placing:
             seen = name
         else:
             host, seen = f"{stage.outdir}/{name}", f"{stage.seen_outdir}/{name}"
-        parent = os.path.dirname(host)  # noqa: PTH120
+        parent = os.path.dirname(host)
         if "/" in name:
-            os.makedirs(parent, exist_ok=True)  # noqa: PTH103
+            os.makedirs(parent, exist_ok=True)
             root = stage.inputs + ".root" if name.startswith("/") else stage.outdir
             if below(os.path.realpath(parent), os.path.realpath(root)) is None:
                 raise JobError(f"InitialWorkDirRequirement: {name!r} is inside a directory that is only linked here")
@@ -168,7 +168,7 @@ class _Placing:
         elif value["class"] == "File":
             write_text(host, value["contents"])
         else:
-            os.makedirs(host, exist_ok=True)  # noqa: PTH103
+            os.makedirs(host, exist_ok=True)
             for entry in value["listing"]:
                 self.put(entry, f"{name}/{entry['basename']}")
         if name.startswith("/") and ("location" not in value or (self.writable and not self.inplace)):
@@ -182,7 +182,7 @@ class _Placing:
         source, location = path_of(value), value["location"]
         if self.writable and not self.inplace:
             if os.path.lexists(host):
-                raise JobError(f"two entries of InitialWorkDirRequirement are named {os.path.basename(host)!r}")  # noqa: PTH119
+                raise JobError(f"two entries of InitialWorkDirRequirement are named {os.path.basename(host)!r}")
             try:
                 (copy_file if value["class"] == "File" else copy_directory)(source, host)
             except OSError as error:
@@ -196,4 +196,3 @@ class _Placing:
         for entry in value.get("listing") or ():
             if "location" in entry:
                 stage.moved[entry["location"]] = f"{seen}/{entry['basename']}"
-
