@@ -174,7 +174,7 @@ class Worker:
             elif prepared.command.container is None:
                 self._launch(job, _start_of(prepared.command))
             else:
-                self._containers.when_ready(prepared.command, lambda: self._launch_container(job))
+                self._containers.when_ready(prepared.command.container.docker, lambda: self._launch_container(job))
 
     def _program(self, task: Task) -> Program:
         program = self._programs[task.program]
