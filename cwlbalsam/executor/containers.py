@@ -93,9 +93,7 @@ class Containers:
         self._started += 1
         name = f"{self._unique}-{self._started}"
         engine, binary = ENGINES[self._settings.engine], find_binary(self._settings.engine)
-        run = Run(
-            binary=binary, spec=spec, argv=command.argv, image=image.name, name=name, stdin=bool(command.stdin)
-        )
+        run = Run(binary=binary, spec=spec, argv=command.argv, image=image.name, name=name, stdin=bool(command.stdin))
         launch = engine.run_command(run)
         start = Start(
             argv=launch.argv,

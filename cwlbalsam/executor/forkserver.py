@@ -1,8 +1,8 @@
 """A small process, forked before there are threads or an event loop, that forks the workers and buries them.
 
-Forking from the coordinator is safe only until it has threads, and cheap only until it has grown: this one stays small and
-single-threaded, so a replacement is as good as the first worker. As a subreaper it inherits the jobs of a worker that
-died, and ends them before it reports the death.
+Forking the coordinator is safe only until it has threads, and cheap only until it has grown: this one stays small and
+single-threaded, so a replacement is as good as the first worker. As a subreaper it inherits the jobs of a worker
+that died, and ends them before it reports the death.
 """
 
 import contextlib
@@ -56,8 +56,8 @@ def unpack_death(record: bytes) -> tuple[int, int]:
 
 def _serve(coordinator: socket.socket, serve_worker: Callable[[socket.socket, int], None]) -> None:
     os.setsid()  # Ctrl-C at the terminal is the coordinator's affair
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
+    for ignored in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(ignored, signal.SIG_IGN)
     with Path(os.devnull).open("r+") as null:
         os.dup2(null.fileno(), 0)
     os.dup2(2, 1)  # standard output belongs to the coordinator's results
@@ -70,11 +70,12 @@ def _serve(coordinator: socket.socket, serve_worker: Callable[[socket.socket, in
     workers: dict[int, int] = {}
     connected = True
     while connected or workers:  # a worker without a coordinator ends its jobs, then itself
-        ready, _, _ = select.select([coordinator, reader] if connected else [reader], [], [])
+        sources = [coordinator.fileno(), reader] if connected else [reader]
+        ready, _, _ = select.select(sources, [], [])
         if reader in ready:
             os.read(reader, 4096)
             _bury(coordinator, workers)
-        if coordinator in ready:
+        if connected and coordinator.fileno() in ready:
             data, handles, _, _ = socket.recv_fds(coordinator, RECORD_BYTES, 1)
             if not data:
                 connected = False

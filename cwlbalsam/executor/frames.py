@@ -42,7 +42,8 @@ def pack(message: Message | list[Outcome]) -> bytes:
 
 
 def unpack_message(body: bytes) -> Message:
-    return _messages.decode(body)
+    message: Message = _messages.decode(body)
+    return message
 
 
 def unpack_outcomes(body: bytes) -> list[Outcome]:

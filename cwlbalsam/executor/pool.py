@@ -19,7 +19,8 @@ from cwlbalsam.executor.capacity import Capacity
 from cwlbalsam.executor.dispatch import Batch, Dispatcher
 from cwlbalsam.executor.forkserver import RECORD_BYTES, fork_server, request_worker, unpack_death
 from cwlbalsam.executor.frames import FRAME_TASKS, Cancel, Inbox, Learn, Outbox, Work, pack, unpack_outcomes
-from cwlbalsam.executor.worker import GRACE_SECONDS, Preparing, work
+from cwlbalsam.executor.workbench import GRACE_SECONDS, Preparing
+from cwlbalsam.executor.worker import work
 
 
 class _Link(Struct, eq=False):
@@ -39,7 +40,7 @@ class WorkerPool:
     log is only renamed. programs: digest -> msgpack of a Program.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913
         self,
         workers: int,
         settings: Settings,
@@ -47,7 +48,6 @@ class WorkerPool:
         *,
         capacity: Capacity | None = None,
         scratch: Path | None = None,
-        keep_scratch: bool = False,
         prepare: Preparing | None = None,
     ) -> None:
         self._count = workers
@@ -55,7 +55,7 @@ class WorkerPool:
         self._programs = programs
         self._dispatcher = Dispatcher(capacity)
         self._scratch = Path(tempfile.mkdtemp(prefix="cwlbalsam-", dir=scratch))
-        self._keep_scratch = keep_scratch
+        self.keep_scratch = False
         self._prepare = prepare
         self._links: dict[int, _Link] = {}
         self._numbers = 0
@@ -125,7 +125,7 @@ class WorkerPool:
             self._server.close()
             await asyncio.to_thread(self._bury_server)
             self._server = None
-        if not self._keep_scratch:
+        if not self.keep_scratch:
             await asyncio.to_thread(_remove, self._scratch)
 
     # --- one turn of the loop ---
@@ -225,7 +225,7 @@ class WorkerPool:
     # --- deaths ---
 
     def _read_deaths(self) -> None:
-        assert self._server is not None and self._loop is not None  # noqa: S101, PT018
+        assert self._server is not None and self._loop is not None  # noqa: S101
         try:
             data = self._server.recv(4096)
         except (BlockingIOError, InterruptedError):

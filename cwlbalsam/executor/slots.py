@@ -28,7 +28,8 @@ class Slots:
     def take(self) -> Slot:
         if self._free:
             return self._free.pop()
-        slot = Slot(tmpdir=f"{self._folder}/{self._made}/tmp", log=f"{self._folder}/{self._made}/log")
+        folder = f"{self._folder}/{self._made}"
+        slot = Slot(tmpdir=f"{folder}/t", log=f"{folder}/log")
         self._made += 1
         Path(slot.tmpdir).mkdir(parents=True, mode=0o700)
         return slot

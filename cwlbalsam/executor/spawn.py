@@ -1,4 +1,4 @@
-"""Start a command, and learn what it used when it has ended. Only for a process without threads: it changes directory."""
+"""Start a command, and learn what it used. Only for a process without threads: it changes its directory."""
 
 import contextlib
 import ctypes

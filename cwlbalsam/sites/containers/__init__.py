@@ -47,7 +47,9 @@ def _why_unusable(engine: str) -> str:
         return "it is not installed"
     try:
         command = ENGINES[engine].probe_command(binary)
-        done = subprocess.run(command, capture_output=True, text=True, timeout=PROBE_SECONDS, check=False, errors="replace")
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=PROBE_SECONDS, check=False, errors="replace"
+        )
     except subprocess.TimeoutExpired:
         return f"it did not answer within {PROBE_SECONDS} seconds"
     except OSError as error:

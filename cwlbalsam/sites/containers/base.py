@@ -39,7 +39,7 @@ class Engine(Protocol):
         """Ends with 0 if the engine really works."""
 
     def image_name(self, docker: Docker, folder: Path) -> str:
-        """What `run_command` is to run; "" if only loading the image will tell. folder: for engines with image files."""
+        """What `run_command` is to run; "" if only loading it will tell. folder: for engines with image files."""
 
     def present_command(self, binary: str, image: str) -> list[str]:
         """Ends with 0 if the image is there."""

@@ -7,14 +7,14 @@ from cwlbalsam.cwl.records import Docker
 from cwlbalsam.sites.containers import oci
 from cwlbalsam.sites.containers.base import Launch, Run
 
-BINARIES = ("docker",)
+BINARIES: tuple[str, ...] = ("docker",)
 
 
 def probe_command(binary: str) -> list[str]:
     return [binary, "version", "--format={{.Server.Version}}"]  # the client alone can do nothing
 
 
-def image_name(docker: Docker, folder: Path) -> str:  # noqa: ARG001
+def image_name(docker: Docker, folder: Path) -> str:
     return oci.image_name(docker)
 
 

@@ -43,7 +43,16 @@ def fetch_commands(binary: str, docker: Docker, image: str, folder: str) -> list
 
 def run_command(run: Run, options: list[str], gpu_options: list[str]) -> Launch:
     spec = run.spec
-    argv = [run.binary, "run", f"--name={run.name}", "--rm", "--pull=never", "--log-driver=none", "--read-only", *options]
+    argv = [
+        run.binary,
+        "run",
+        f"--name={run.name}",
+        "--rm",
+        "--pull=never",
+        "--log-driver=none",
+        "--read-only",
+        *options,
+    ]
     if run.stdin:
         argv.append("--interactive")
     if not spec.network:

@@ -11,7 +11,7 @@ from cwlbalsam.errors import JobError
 from cwlbalsam.sites.containers import oci
 from cwlbalsam.sites.containers.base import Launch, Run
 
-BINARIES = ("apptainer", "singularity")
+BINARIES: tuple[str, ...] = ("apptainer", "singularity")
 
 
 def probe_command(binary: str) -> list[str]:
@@ -19,7 +19,7 @@ def probe_command(binary: str) -> list[str]:
 
 
 def image_name(docker: Docker, folder: Path) -> str:
-    """A path: an image file (or unpacked folder) of the user's own, else a file in $CWL_SINGULARITY_CACHE or `folder`."""
+    """A path: an image file (or folder) of the user's own, else a file in $CWL_SINGULARITY_CACHE or `folder`."""
     for name in (docker.image_id, docker.pull):
         if name and Path(name).exists():
             return str(Path(name).resolve())
@@ -28,11 +28,11 @@ def image_name(docker: Docker, folder: Path) -> str:
     return str(cache.absolute() / (re.sub(r"[^\w.:@+-]+", "_", name.removesuffix(".sif")) + ".sif"))
 
 
-def present_command(binary: str, image: str) -> list[str]:  # noqa: ARG001
+def present_command(binary: str, image: str) -> list[str]:
     return ["test", "-e", image]
 
 
-def fetch_commands(binary: str, docker: Docker, image: str, folder: Path) -> list[list[str]]:  # noqa: ARG001
+def fetch_commands(binary: str, docker: Docker, image: str, folder: Path) -> list[list[str]]:
     part = f"{image}.part"
     if docker.pull:
         source = docker.pull if "://" in docker.pull else f"docker://{docker.pull}"
@@ -76,5 +76,5 @@ def _mount_options(source: str, target: str, writable: bool) -> list[str]:
     return ["--mount", text.getvalue()]
 
 
-def kill_command(binary: str, name: str) -> list[str]:  # noqa: ARG001
+def kill_command(binary: str, name: str) -> list[str]:
     return []

@@ -8,7 +8,7 @@ from cwlbalsam.errors import JobError
 from cwlbalsam.sites.containers import oci
 from cwlbalsam.sites.containers.base import Launch, Run
 
-BINARIES = ("udocker",)
+BINARIES: tuple[str, ...] = ("udocker",)
 
 
 def _client(binary: str) -> list[str]:
@@ -19,7 +19,7 @@ def probe_command(binary: str) -> list[str]:
     return [*_client(binary), "version"]
 
 
-def image_name(docker: Docker, folder: Path) -> str:  # noqa: ARG001
+def image_name(docker: Docker, folder: Path) -> str:
     return oci.image_name(docker) or (oci.image_name(Docker(file=docker.load)) if docker.load else "")
 
 
@@ -27,7 +27,7 @@ def present_command(binary: str, image: str) -> list[str]:
     return [*_client(binary), "inspect", *oci.positional(image)]
 
 
-def fetch_commands(binary: str, docker: Docker, image: str, folder: Path) -> list[list[str]]:  # noqa: ARG001
+def fetch_commands(binary: str, docker: Docker, image: str, folder: Path) -> list[list[str]]:
     client = _client(binary)
     if docker.pull:
         tag = [[*client, "tag", docker.pull, image]] if image != docker.pull else []
@@ -52,5 +52,5 @@ def run_command(run: Run) -> Launch:
     return Launch(argv=[*argv, *run.argv], environment=environment)
 
 
-def kill_command(binary: str, name: str) -> list[str]:  # noqa: ARG001
+def kill_command(binary: str, name: str) -> list[str]:
     return []
