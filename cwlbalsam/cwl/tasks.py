@@ -64,6 +64,7 @@ class Outcome(Struct, frozen=True, omit_defaults=True, kw_only=True):
     read_bytes: int = 0
     written_bytes: int = 0
     log: str = ""  # file with what the command printed and nobody captured, if anything
+    bug: bool = False  # our own mistake, not the job's: `error` has the traceback and the run exits with 3
 
 
 class Settings(Struct, frozen=True, omit_defaults=True, kw_only=True):
