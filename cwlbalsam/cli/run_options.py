@@ -8,50 +8,21 @@ import click
 
 from cwlbalsam.service.options import NO_ENGINE, RunOptions
 
-ACTIONS = ("validate", "print-dot", "pack", "make-template", "print-deps", "print-input-deps", "tool-help")
+ACTIONS = ("validate", "print_dot", "pack", "make_template", "print_deps", "print_input_deps", "tool_help")
 
 # Accepted because scripts pass them; they change nothing here.
-HARMLESS_FLAGS = [
-    "--parallel",
-    "--enable-ext",
-    "--verbose",
-    "--rm-tmpdir",
-    "--compute-checksum",
-    "--enable-pull",
-    "--rm-container",
-    "--leave-container",
-    "--enable-color",
-    "--disable-color",
-    "--doc-cache",
-    "--no-doc-cache",
-    "--disable-js-validation",
-    "--js-console",
-    "--fast-parser",
-    "--disable-validate",
-    "--record-container-id",
-    "--no-match-user",
-    "--strict-memory-limit",
-    "--strict-cpu-limit",
-    "--no-read-only",
-    "--enable-ga4gh-tool-registry",
-    "--disable-ga4gh-tool-registry",
-    "--beta-conda-dependencies",
-    "--beta-use-biocontainers",
-    "--enable-user-provenance",
-    "--disable-user-provenance",
-    "--enable-host-provenance",
+HARMLESS_FLAGS = [  # fmt: skip
+    "--parallel", "--enable-ext", "--verbose", "--rm-tmpdir", "--compute-checksum", "--enable-pull", "--rm-container",
+    "--leave-container", "--enable-color", "--disable-color", "--doc-cache", "--no-doc-cache",
+    "--disable-js-validation", "--js-console", "--fast-parser", "--disable-validate", "--record-container-id",
+    "--no-match-user", "--strict-memory-limit", "--strict-cpu-limit", "--no-read-only",
+    "--enable-ga4gh-tool-registry", "--disable-ga4gh-tool-registry", "--beta-conda-dependencies",
+    "--beta-use-biocontainers", "--enable-user-provenance", "--disable-user-provenance", "--enable-host-provenance",
     "--disable-host-provenance",
 ]
-HARMLESS_VALUES = [
-    "--tmp-outdir-prefix",
-    "--cidfile-dir",
-    "--cidfile-prefix",
-    "--js-hint-options-file",
-    "--add-ga4gh-tool-registry",
-    "--rdf-serializer",
-    "--beta-dependency-resolvers-configuration",
-    "--beta-dependencies-directory",
-    "--orcid",
+HARMLESS_VALUES = [  # fmt: skip
+    "--tmp-outdir-prefix", "--cidfile-dir", "--cidfile-prefix", "--js-hint-options-file", "--add-ga4gh-tool-registry",
+    "--rdf-serializer", "--beta-dependency-resolvers-configuration", "--beta-dependencies-directory", "--orcid",
     "--full-name",
 ]
 UNSUPPORTED_FLAGS = ["--print-rdf", "--print-pre", "--print-subgraph", "--print-targets"]
@@ -168,3 +139,12 @@ def make_options(given: dict[str, Any]) -> RunOptions:
             "warnings": not given["no_warnings"],
         }
     )
+
+
+def chosen_action(given: dict[str, Any]) -> str:
+    """What is to be done instead of a run, or the empty string. Raises click.UsageError if there are several."""
+    chosen = [name for name in ACTIONS if given[name]]
+    if len(chosen) > 1:
+        names = " and ".join(f"--{name.replace('_', '-')}" for name in chosen)
+        raise click.UsageError(f"{names} exclude each other")
+    return chosen[0] if chosen else ""
