@@ -62,14 +62,12 @@ def _print_help(document: str, source: InputSource, options: RunOptions, _: str)
 
 
 def _validate(document: str, source: InputSource, options: RunOptions, _: str) -> int:
-    from cwlbalsam.service.documents import find_problems
+    from cwlbalsam.cli.validate import print_finding
+    from cwlbalsam.service.documents import check_document
 
-    problems = find_problems(document, options, source)
-    for problem in problems:
-        click.echo(str(problem), err=True)
-    if not problems:
-        print_text(f"{document} is valid CWL.")
-    return EXIT_FAILED if problems else 0
+    finding = check_document(document, options, source)
+    print_finding(finding)
+    return EXIT_FAILED if finding.problems else 0
 
 
 def _print_dot(document: str, source: InputSource, options: RunOptions, _: str) -> int:

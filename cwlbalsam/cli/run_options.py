@@ -11,18 +11,47 @@ from cwlbalsam.service.options import NO_ENGINE, RunOptions
 ACTIONS = ("validate", "print_dot", "pack", "make_template", "print_deps", "print_input_deps", "tool_help")
 
 # Accepted because scripts pass them; they change nothing here.
-HARMLESS_FLAGS = [  # fmt: skip
-    "--parallel", "--enable-ext", "--verbose", "--rm-tmpdir", "--compute-checksum", "--enable-pull", "--rm-container",
-    "--leave-container", "--enable-color", "--disable-color", "--doc-cache", "--no-doc-cache",
-    "--disable-js-validation", "--js-console", "--fast-parser", "--disable-validate", "--record-container-id",
-    "--no-match-user", "--strict-memory-limit", "--strict-cpu-limit", "--no-read-only",
-    "--enable-ga4gh-tool-registry", "--disable-ga4gh-tool-registry", "--beta-conda-dependencies",
-    "--beta-use-biocontainers", "--enable-user-provenance", "--disable-user-provenance", "--enable-host-provenance",
+HARMLESS_FLAGS = [
+    "--parallel",
+    "--enable-ext",
+    "--verbose",
+    "--rm-tmpdir",
+    "--compute-checksum",
+    "--enable-pull",
+    "--rm-container",
+    "--leave-container",
+    "--enable-color",
+    "--disable-color",
+    "--doc-cache",
+    "--no-doc-cache",
+    "--disable-js-validation",
+    "--js-console",
+    "--fast-parser",
+    "--disable-validate",
+    "--record-container-id",
+    "--no-match-user",
+    "--strict-memory-limit",
+    "--strict-cpu-limit",
+    "--no-read-only",
+    "--enable-ga4gh-tool-registry",
+    "--disable-ga4gh-tool-registry",
+    "--beta-conda-dependencies",
+    "--beta-use-biocontainers",
+    "--enable-user-provenance",
+    "--disable-user-provenance",
+    "--enable-host-provenance",
     "--disable-host-provenance",
 ]
-HARMLESS_VALUES = [  # fmt: skip
-    "--tmp-outdir-prefix", "--cidfile-dir", "--cidfile-prefix", "--js-hint-options-file", "--add-ga4gh-tool-registry",
-    "--rdf-serializer", "--beta-dependency-resolvers-configuration", "--beta-dependencies-directory", "--orcid",
+HARMLESS_VALUES = [
+    "--tmp-outdir-prefix",
+    "--cidfile-dir",
+    "--cidfile-prefix",
+    "--js-hint-options-file",
+    "--add-ga4gh-tool-registry",
+    "--rdf-serializer",
+    "--beta-dependency-resolvers-configuration",
+    "--beta-dependencies-directory",
+    "--orcid",
     "--full-name",
 ]
 UNSUPPORTED_FLAGS = ["--print-rdf", "--print-pre", "--print-subgraph", "--print-targets"]

@@ -8,7 +8,7 @@ import click
 from cwlbalsam.cli.document_options import document_options, read_options
 from cwlbalsam.cli.output import print_text
 from cwlbalsam.errors import EXIT_FAILED
-from cwlbalsam.service.documents import find_problems, report_problems
+from cwlbalsam.service.documents import Finding, check_document, report_findings
 from cwlbalsam.service.inputs import InputSource
 
 
@@ -26,12 +26,20 @@ def validate(documents: tuple[str, ...], inputs: str, as_json: bool, **given: An
     cwlbalsam validate --json tools/*.cwl
     """
     options, source = read_options(given), InputSource(file=inputs)
-    found = [(document, find_problems(document, options, source)) for document in documents]
+    findings = [check_document(document, options, source) for document in documents]
     if as_json:
-        print_text(report_problems(found))
-    for document, problems in () if as_json else found:
-        for problem in problems:
-            click.echo(str(problem), err=True)
-        if not problems:
-            print_text(f"{document} is valid CWL.")
-    sys.exit(EXIT_FAILED if any(problems for _, problems in found) else 0)
+        print_text(report_findings(findings))
+    else:
+        for finding in findings:
+            print_finding(finding)
+    sys.exit(EXIT_FAILED if any(finding.problems for finding in findings) else 0)
+
+
+def print_finding(finding: Finding) -> None:
+    """Mistakes and warnings on stderr, `X is valid CWL.` on stdout."""
+    for warning in finding.warnings:
+        click.echo(f"warning: {warning}", err=True)
+    for problem in finding.problems:
+        click.echo(str(problem), err=True)
+    if not finding.problems:
+        print_text(f"{finding.document} is valid CWL.")

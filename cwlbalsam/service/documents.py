@@ -1,56 +1,75 @@
 """What can be done with a document without running it: check it, pack it, name its files."""
 
 import json
+import os
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urldefrag, urljoin
 
-from cwlbalsam.cwl.records import Program
+from cwlbalsam.cwl.records import Field, Primitive, Program
 from cwlbalsam.errors import DocumentError, Problem, UserError
-from cwlbalsam.service.inputs import InputSource, check_inputs, document_uri, load_inputs, read_overrides
+from cwlbalsam.service.inputs import InputSource, check_inputs, load_inputs, read_job_file
 from cwlbalsam.service.jobfile import uri_path
 from cwlbalsam.service.options import RunOptions
+from cwlbalsam.service.overrides import document_uri, read_overrides
+
+if TYPE_CHECKING:
+    from cwlbalsam.parser.cache import Loaded
 
 REFERENCES = {"$import", "run"}
 FILES = {"$include", "$schemas", "location"}
 
 
-def compile_program(document: str, options: RunOptions) -> Program:
-    """The Program of a document, as `run` would compile it. Raises DocumentError."""
-    from cwlbalsam.parser import compile_document
+def load_document(document: str, options: RunOptions) -> "Loaded":
+    """The Program of a document, as `run` would compile it, and the compiler's warnings. Raises DocumentError."""
+    from cwlbalsam.parser.cache import load_program
+    from cwlbalsam.parser.options import CompileOptions
 
     overrides = read_overrides(options.overrides, document_uri(document)) if options.overrides else ()
-    return compile_document(
-        document,
-        overrides=overrides,
-        enable_dev=options.enable_dev,
-        skip_schemas=options.skip_schemas,
-        strict=options.strict,
-    )
+    compiling = CompileOptions(overrides=overrides, enable_dev=options.enable_dev, strict=options.strict)
+    return load_program(document, compiling, None)
 
 
-def find_problems(document: str, options: RunOptions, inputs: InputSource | None = None) -> tuple[Problem, ...]:
-    """Everything that is wrong with a document, and with its inputs if there are any."""
+def compile_program(document: str, options: RunOptions) -> Program:
+    """The Program alone."""
+    return load_document(document, options).program
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What is wrong with a document (then it is not valid), and what is doubtful."""
+
+    document: str
+    problems: tuple[Problem, ...] = ()
+    warnings: tuple[Problem, ...] = ()
+
+
+def check_document(document: str, options: RunOptions, inputs: InputSource | None = None) -> Finding:
+    """Checks a document, and its inputs if there are any."""
     try:
-        program = compile_program(document, options)
-        if inputs and (inputs.file or inputs.arguments):
-            order = load_inputs(program.processes[program.main].inputs, inputs, base=Path.cwd())
-            check_inputs(program, order.values)
+        loaded = load_document(document, options)
+        if not inputs or not (inputs.file or inputs.arguments):
+            return Finding(document, warnings=loaded.warnings)
+        program = loaded.program
+        order = load_inputs(program.processes[program.main].inputs, inputs, base=Path.cwd())
+        check_inputs(program, order.values)
     except UserError as error:
-        return error.problems
-    return ()
+        return Finding(document, error.problems)
+    return Finding(document, warnings=(*loaded.warnings, *order.warnings))
 
 
-def report_problems(found: Sequence[tuple[str, tuple[Problem, ...]]]) -> str:
-    """The problems of several documents as JSON."""
+def report_findings(findings: Sequence[Finding]) -> str:
+    """The findings as JSON."""
     report = [
         {
-            "document": document,
-            "valid": not problems,
-            "problems": [{"place": one.place, "message": one.message, "hint": one.hint} for one in problems],
+            "document": finding.document,
+            "valid": not finding.problems,
+            "problems": [asdict(problem) for problem in finding.problems],
+            "warnings": [asdict(warning) for warning in finding.warnings],
         }
-        for document, problems in found
+        for finding in findings
     ]
     return json.dumps(report, indent=4)
 
@@ -92,19 +111,18 @@ def document_files(document: str, *, relative_to: str = "primary") -> dict[str, 
     listing = {"class": "File", "location": uri, "format": CWL_IANA}
     if found:
         listing["secondaryFiles"] = mergedirs(found)
-    return _relative(listing, _base(uri, relative_to))
+    made: dict[str, Any] = _relative(listing, _base(uri, relative_to))
+    return made
 
 
 def input_files(inputs: InputSource, *, relative_to: str = "primary") -> dict[str, Any]:
     """The files that inputs name, in the same form. Without a job file `primary` is the current directory."""
-    from cwlbalsam.cwl.records import Field, Primitive
-    from cwlbalsam.service.inputs import read_job_file
-
     job = read_job_file(inputs.file, base=Path.cwd())
     fields = tuple(Field(name=name, type=Primitive(name="Any")) for name in job.values)
     order = load_inputs(fields, InputSource(file=inputs.file), base=Path.cwd(), job=job)
     listing = {"class": "File", "location": job.source.uri, "secondaryFiles": list(_named_files(order.values))}
-    return _relative(listing, _base(job.source.uri, relative_to))
+    made: dict[str, Any] = _relative(listing, _base(job.source.uri, relative_to))
+    return made
 
 
 def _named_files(value: Any) -> list[dict[str, Any]]:
@@ -127,8 +145,6 @@ def _base(uri: str, relative_to: str) -> str:
 
 def _relative(value: Any, base: str) -> Any:
     """A copy in which each local location is a path relative to `base`."""
-    import os
-
     if isinstance(value, list):
         return [_relative(item, base) for item in value]
     if not isinstance(value, dict):
