@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from cwlbalsam.errors import IllegalTransition, UserError
 from cwlbalsam.jobs.ids import short_run_id
-from cwlbalsam.jobs.model import BalsamJob, Changes, Move, RunRecord, State
+from cwlbalsam.jobs.model import BalsamJob, Changes, JobKind, Move, RunRecord, State
 from cwlbalsam.jobs.states import FINAL
 
 RunStatus = Literal["running", "finished", "failed", "interrupted", "killed"]
@@ -68,7 +68,7 @@ class Store(Protocol):
         """The run whose id begins so. Raises UserError if there is none, or more than one."""
 
     def jobs(self, run_id: str, states: Collection[State] = (), name: str = "") -> list[StoredJob]:
-        """By id. name: a glob (`align/*`) that is matched with case."""
+        """By id. name: a glob with `*` and `?`; brackets stand for themselves: `align/sort[*]`."""
 
     def job(self, run_id: str, job: int | str) -> StoredJob:
         """By id or by exact name. Raises LookupError."""
@@ -79,8 +79,8 @@ class Store(Protocol):
     def events(self, run_id: str, since: int = 0) -> list[HistoryEntry]:
         """The moves with a larger seq, in order."""
 
-    def counts(self, run_id: str) -> dict[State, int]:
-        """Number of jobs by state; states without jobs are left out."""
+    def counts(self, run_id: str, kind: JobKind | None = None) -> dict[State, int]:
+        """Number of jobs, of one kind if given, by state; states without jobs are left out."""
 
     def remove_run(self, run_id: str) -> None:
         """Forgets all about a run, and the Programs that no run has used for a day."""
@@ -108,6 +108,11 @@ def last_moves(moves: Collection[Move]) -> dict[int, LastMove]:
         before.move = move
         before.outcome = move.outcome or before.outcome
     return last
+
+
+def name_pattern(name: str) -> str:
+    """The glob for SQLite and fnmatch: brackets are part of the names of scattered jobs, not sets of characters."""
+    return name.replace("[", "[[]")
 
 
 def only_candidate(prefix: str, found: list[RunRecord]) -> RunRecord:
