@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 
 from cwlbalsam import __version__
+from cwlbalsam.cli.tables import plain_lines
 from cwlbalsam.errors import EXIT_BUG, EXIT_FAILED, EXIT_INTERRUPTED, UserError
 from cwlbalsam.service.home import find_home
 
@@ -50,9 +51,9 @@ def guarded(body: Callable[[], object], debug: bool = False) -> int:
 
 
 def show_problems(error: UserError) -> None:
-    """One `error:` a problem, on stderr."""
+    """One `error:` a problem, on stderr, without what could command a terminal."""
     for problem in error.problems:
-        click.echo(f"error: {problem}", err=True)
+        click.echo(f"error: {plain_lines(str(problem))}", err=True)
 
 
 def _drop_output() -> None:

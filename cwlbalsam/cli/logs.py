@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from cwlbalsam.cli.tables import plain
+from cwlbalsam.cli.tables import plain, plain_lines
 from cwlbalsam.service.home import find_home
 from cwlbalsam.service.runs import ending_of, find_jobs
 from cwlbalsam.store import StoredJob, open_store
@@ -42,7 +42,7 @@ def print_log(job: StoredJob) -> None:
     sys.stdout.flush()
     click.echo(f"==> {plain(job.name)} ({job.state.name}{code})", err=True)
     if ending.error or job.message:
-        click.echo(ending.error or job.message, err=True)
+        click.echo(plain_lines(ending.error or job.message), err=True)
     if not ending.log:
         return
     try:

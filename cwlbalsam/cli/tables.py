@@ -26,6 +26,11 @@ def plain(text: str) -> str:
     return re.sub(r"[\x00-\x1f\x7f-\x9f]+", " ", text)
 
 
+def plain_lines(text: str) -> str:
+    """The same for text of several lines."""
+    return "\n".join(map(plain, text.split("\n")))
+
+
 def duration(seconds: float) -> str:
     """0.4s, 59.9s, 3m05s, 2h00m, 3d04h."""
     if seconds < 60:

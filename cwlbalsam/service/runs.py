@@ -135,13 +135,12 @@ def shown_jobs(jobs: Iterable[StoredJob]) -> list[StoredJob]:
 
 
 def find_jobs(store: Store, run_id: str, pattern: str) -> list[StoredJob]:
-    """By id, exact name or glob; the failed ones if the pattern is empty. Raises UserError if a pattern finds none."""
+    """By name, glob or else id; the failed ones if the pattern is empty. Raises UserError if a pattern finds none."""
     if not pattern:
         return store.jobs(run_id, FAILED_STATES)
-    try:
-        return [store.job(run_id, int(pattern) if pattern.isdecimal() else pattern)]
-    except LookupError:
-        found = store.jobs(run_id, name=pattern)
+    found = store.jobs(run_id, name=pattern)
+    if not found and pattern.isdecimal():
+        found = [job for job in store.jobs(run_id) if job.id == int(pattern)]
     if not found:
         raise UserError(f"no job '{pattern}' in run {run_id}", hint="`cwlbalsam show RUN --jobs` lists the jobs")
     return found
@@ -151,7 +150,9 @@ def find_jobs(store: Store, run_id: str, pattern: str) -> list[StoredJob]:
 
 
 def process_started(pid: int) -> float | None:
-    """When the process started, in seconds since the epoch; None if there is none."""
+    """When the process started, in seconds since the epoch; None if there is none, 0 if nothing tells."""
+    if not Path("/proc/stat").exists():
+        return _process_exists(pid)
     try:
         fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
         boot = next(line for line in Path("/proc/stat").read_text(encoding="ascii").splitlines() if "btime" in line)
@@ -160,6 +161,16 @@ def process_started(pid: int) -> float | None:
     if fields[0] == "Z":
         return None
     return int(boot.split()[1]) + int(fields[19]) / os.sysconf("SC_CLK_TCK")
+
+
+def _process_exists(pid: int) -> float | None:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return None
+    except PermissionError:
+        pass
+    return 0.0
 
 
 def liveness(run: RunRecord) -> Liveness:
@@ -205,14 +216,15 @@ def kill_run(store: Store, run: RunRecord, wait_seconds: float = 30.0) -> str:
 def remove_run(store: Store, home: Home, run: RunRecord, force: bool = False) -> None:
     """Forgets a run and deletes its folder below home; files in its output directory are the user's and stay.
 
-    Raises UserError if it is running and force is false. With force it is killed first.
+    Raises UserError if it is running and force is false. With force it is killed first, if that can be done from here.
     """
-    if run.status == "running" and liveness(run) != "gone":
+    found = liveness(run) if run.status == "running" else "gone"
+    if found != "gone":
         if not force:
             raise UserError(
                 f"run {short_run_id(run.id)} is running", hint="`cwlbalsam kill` ends it; --force kills and removes it"
             )
-        if kill_run(store, run) == "ending":
+        if found == "alive" and kill_run(store, run) == "ending":
             raise UserError(f"run {short_run_id(run.id)} has not ended yet; nothing was removed")
     delete_tree(home.run_directory(run.id))
     store.remove_run(run.id)

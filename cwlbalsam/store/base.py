@@ -47,8 +47,11 @@ class Store(Protocol):
     def create_run(self, run: RunRecord, changes: Changes) -> None:
         """One transaction."""
 
-    def claim_run(self, run_id: str, pid: int, host: str, time: float) -> None:
-        """Sets an interrupted run to running again, under another process."""
+    def claim_run(self, run: RunRecord, pid: int, host: str, time: float) -> None:
+        """Sets an interrupted run to running again, under another process.
+
+        run: as it was read. Raises UserError if another process has claimed or ended it since then.
+        """
 
     def apply(self, run_id: str, changes: Changes) -> None:
         """One transaction: jobs and edges are added first, then the moves are made in order.
@@ -59,7 +62,7 @@ class Store(Protocol):
     def finish_run(
         self, run_id: str, status: RunStatus, *, outputs: bytes | None = None, message: str = "", ended: float
     ) -> None:
-        """Ends a run."""
+        """Ends a run, after its last `apply`: `counts` is taken now and kept."""
 
     def runs(self, limit: int = 0, status: Collection[str] = ()) -> list[RunRecord]:
         """Newest first; all if limit is 0 and status empty. `inputs`, `options` and `outputs` are left empty."""
@@ -124,6 +127,10 @@ def only_candidate(prefix: str, found: list[RunRecord]) -> RunRecord:
         names = "\n".join(f"{run.id}  {run.name}" for run in found[:10])
         raise UserError(f"{len(found)} runs have ids that begin with '{short_run_id(prefix)}'", hint=names)
     return (exact or found)[0]
+
+
+def claimed_by_other(run: RunRecord) -> UserError:
+    return UserError(f"run {short_run_id(run.id)} was taken over or ended by another process")
 
 
 PROGRAM_KEEP_SECONDS = 86_400.0

@@ -15,6 +15,7 @@ from cwlbalsam.store.base import (
     HistoryEntry,
     RunStatus,
     StoredJob,
+    claimed_by_other,
     last_moves,
     name_pattern,
     only_candidate,
@@ -64,8 +65,10 @@ class MemoryStore:
             del self._books[run.id]
             raise
 
-    def claim_run(self, run_id: str, pid: int, host: str, time: float) -> None:
-        record = self._run(run_id).record
+    def claim_run(self, run: RunRecord, pid: int, host: str, time: float) -> None:
+        record = self._run(run.id).record
+        if (record.status, record.pid, record.host, record.claimed) != (run.status, run.pid, run.host, run.claimed):
+            raise claimed_by_other(run)
         record.pid, record.host, record.claimed, record.status, record.ended = pid, host, time, "running", 0.0
 
     def finish_run(

@@ -24,6 +24,7 @@ from cwlbalsam.store.base import (
     HistoryEntry,
     RunStatus,
     StoredJob,
+    claimed_by_other,
     last_moves,
     name_pattern,
     only_candidate,
@@ -55,7 +56,7 @@ STATEMENTS = {
     "get_program": "SELECT body FROM programs WHERE digest = ?",
     "insert_run": f"INSERT INTO runs ({_RUN}) VALUES ({', '.join('?' * 16)})",
     "claim_run": "UPDATE runs SET pid = ?, host = ?, claimed = ?, status = 'running', ended = 0, tally = NULL"
-    " WHERE key = ?",
+    " WHERE key = ? AND status = ? AND pid = ? AND host = ? AND claimed = ?",
     "finish_run": "UPDATE runs SET status = ?, outputs = ?, message = ?, ended = ?, tally = ? WHERE key = ?",
     "run_key": "SELECT key FROM runs WHERE id = ?",
     "run_by_prefix": f"SELECT {_RUN} FROM runs WHERE id >= ? AND id < ? ORDER BY id",
@@ -122,9 +123,11 @@ class SqliteStore:
             key = self._do("insert_run", *brief, *state).lastrowid
             self._apply(key or 0, changes)
 
-    def claim_run(self, run_id: str, pid: int, host: str, time: float) -> None:
+    def claim_run(self, run: RunRecord, pid: int, host: str, time: float) -> None:
         with self._active_run():
-            self._do("claim_run", pid, host, time, self._key(run_id))
+            seen = (self._key(run.id), run.status, run.pid, run.host, run.claimed)
+            if self._do("claim_run", pid, host, time, *seen).rowcount != 1:
+                raise claimed_by_other(run)
 
     def finish_run(
         self, run_id: str, status: RunStatus, *, outputs: bytes | None = None, message: str = "", ended: float

@@ -74,9 +74,9 @@ def raising(error: BaseException) -> int:
 
 
 def test_each_mistake_of_the_users_is_one_error(capsys: pytest.CaptureFixture[str]) -> None:
-    mistakes = [Problem("w.cwl:1:2", "no step 'a'", "did you mean 'b'?"), Problem("", "no input")]
+    mistakes = [Problem("w.cwl:1:2", "no step 'a'", "did you mean 'b'?"), Problem("", "no \x1b[2Jinput")]
     assert raising(DocumentError(mistakes)) == 1
-    assert capsys.readouterr().err == "error: w.cwl:1:2: no step 'a'\n    did you mean 'b'?\nerror: no input\n"
+    assert capsys.readouterr().err == "error: w.cwl:1:2: no step 'a'\n    did you mean 'b'?\nerror: no  [2Jinput\n"
     assert raising(UnsupportedError("no MPI here")) == 33
 
 

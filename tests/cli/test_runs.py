@@ -182,6 +182,8 @@ def test_kill_refuses_a_run_on_another_host(store: Store, home: Home) -> None:
     add_run(store, home, RUNNING, pid=os.getpid(), host="login2")
     result = call("kill", RUNNING)
     assert (result.exit_code, "runs on host 'login2'" in result.stderr) == (1, True)
+    assert call("rm", RUNNING).exit_code == 1
+    assert call("rm", RUNNING, "--force").exit_code == 0  # the host may be gone for good
 
 
 def test_rm_removes_the_record_and_the_folder_but_nothing_behind_a_link(

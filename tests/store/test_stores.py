@@ -125,7 +125,10 @@ def test_runs_are_listed_newest_first_and_found_by_a_unique_prefix(store: Store)
 def test_an_interrupted_run_is_claimed_by_another_process(store: Store) -> None:
     store.create_run(run_record(pid=1), three_jobs())
     store.finish_run(RUN, "interrupted", ended=2.0, message="by you")
-    store.claim_run(RUN, pid=2, host="h", time=3.0)
+    seen = store.run(RUN)
+    store.claim_run(seen, pid=2, host="h", time=3.0)
+    with pytest.raises(UserError, match="taken over or ended by another process"):
+        store.claim_run(seen, pid=4, host="h", time=3.0)
     run = store.run(RUN)
     assert (run.status, run.pid, run.claimed, run.ended) == ("running", 2, 3.0, 0.0)
     store.apply(RUN, moves(0, State.RUNNING))
