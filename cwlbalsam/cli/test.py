@@ -19,7 +19,9 @@ SLOTS_PER_CORE = 2
 
 @click.command(context_settings={"ignore_unknown_options": False})
 @click.argument("suite", type=click.Path(path_type=Path))
-@click.option("-n", "--names", metavar="TESTS", default="", help="Only these: ids, patterns, numbers, ranges (1-10,13).")
+@click.option(
+    "-n", "--names", metavar="TESTS", default="", help="Only these: ids, patterns, numbers, ranges (1-10,13)."
+)
 @click.option("--tags", default="", help="Only tests with one of these tags.")
 @click.option("--exclude", metavar="TESTS", default="", help="Not these; as for -n.")
 @click.option("--exclude-tags", metavar="TAGS", default="", help="No test with one of these tags.")
