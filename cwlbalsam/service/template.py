@@ -11,7 +11,9 @@ from cwlbalsam.service.input_arguments import is_optional, type_name
 PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 PLAIN_TEXT = re.compile(r"[A-Za-z_][A-Za-z0-9_./-]*")
 UNUSUAL = re.compile(r"[^\x20-\x7e]")
-RESERVED = frozenset("null Null NULL true True TRUE false False FALSE yes no on off".split())
+RESERVED = frozenset(
+    {"null", "Null", "NULL", "true", "True", "TRUE", "false", "False", "FALSE", "yes", "no", "on", "off"}
+)
 EXAMPLES: dict[str, Any] = {
     "null": None,
     "Any": None,
