@@ -41,11 +41,13 @@ def run(document: str, arguments: tuple[str, ...], write_summary: str, relative_
 
 def run_and_print(document: str, source: InputSource, options: RunOptions, summary: str = "") -> int:
     """Runs a document, prints its output object; the exit code."""
+    from cwlbalsam.cli.progress import Progress
     from cwlbalsam.service.run import run_document
 
-    result = run_document(document, source, options)
-    print_object(result.outputs, summary)
-    return int(result.exit_code)
+    result = run_document(document, source, options, Progress(options))
+    if result.outputs is not None:
+        print_object(result.outputs, summary)
+    return result.exit_code
 
 
 def _asks_for_help(source: InputSource) -> bool:

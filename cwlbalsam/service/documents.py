@@ -82,14 +82,18 @@ def pack_document(document: str, options: RunOptions) -> str:
     from cwltool.pack import pack
     from schema_salad.exceptions import SchemaSaladException
 
+    from cwlbalsam.parser.frontend import Library
+
+    library = Library(enable_dev=options.enable_dev, strict=options.strict)
+    process, _ = library.process(library.resolve(document))
     context = LoadingContext({"enable_dev": options.enable_dev, "strict": options.strict, "skip_schemas": True})
     context.loader = default_loader(enable_dev=options.enable_dev)
     try:
-        packed = pack(context, document_uri(document))
+        packed = pack(context, str(process["id"]))
     except SchemaSaladException as error:
         raise DocumentError([Problem(document, f"cannot be packed: {error}")]) from error
     graph = packed["$graph"]
-    return json.dumps(packed if len(graph) > 1 else graph[0], indent=4, default=str)
+    return json.dumps(packed if len(graph) > 1 else graph[0], indent=4, ensure_ascii=False, default=str)
 
 
 def document_files(document: str, *, relative_to: str = "primary") -> dict[str, Any]:

@@ -163,8 +163,8 @@ def _dot_lines(cluster: Cluster, depth: int) -> Iterator[str]:
 
 
 def _quote(text: str) -> str:
-    """A quoted string of DOT: only `"` is special, but labels read backslashes."""
-    return json.dumps(text, ensure_ascii=False).replace("\\n", "\n").replace("\n", "\\n")
+    """A quoted string of DOT, whose escapes are JSON's as far as labels go."""
+    return json.dumps(text, ensure_ascii=False)
 
 
 def to_svg(graph: Cluster) -> str:
