@@ -77,6 +77,7 @@ class RunRecord(Struct, kw_only=True):
     document: str
     program: str  # digest
     created: float
+    claimed: float = 0.0  # when `pid` took the run over, if it was not the process that created it
     directory: str
     outdir: str = ""
     inputs: bytes = b""  # msgpack of the input object

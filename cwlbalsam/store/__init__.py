@@ -1,1 +1,60 @@
 """Where runs, jobs and events are kept."""
+
+import sqlite3
+from pathlib import Path
+
+from cwlbalsam.errors import UserError
+from cwlbalsam.store import host as hosts
+from cwlbalsam.store.base import HistoryEntry, Store, StoredJob
+from cwlbalsam.store.sqlite import SCHEMA_VERSION, SqliteStore
+
+__all__ = ["HistoryEntry", "Store", "StoredJob", "open_store"]
+
+
+def open_store(home: Path) -> SqliteStore:
+    """Opens the store under home, makes it if there is none, upgrades it if it is old.
+
+    Raises UserError if home cannot be written, another host has active runs, or the store is too new or broken.
+    """
+    path, holder, host = home / "store.db", home / "store.host", hosts.this_host()
+    try:
+        home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        hosts.refuse_second_host(holder, host)
+        if _version(path) < SCHEMA_VERSION:
+            with hosts.locked(home / "store.lock"):
+                _migrate(path)
+        return SqliteStore(path, holder, host)
+    except OSError as error:
+        raise UserError(f"cannot use {home}: {error.strerror}", hint="set CWLBALSAM_HOME to another folder") from error
+    except sqlite3.DatabaseError as error:
+        raise UserError(f"{path}: {error}", hint="set CWLBALSAM_HOME to another folder, or restore a copy") from error
+
+
+def _migrate(path: Path) -> None:
+    """Under the lock, so another process may have been first."""
+    version = _version(path)
+    if version >= SCHEMA_VERSION:
+        return
+    from cwlbalsam.store import migrate
+
+    if path.exists():
+        migrate.upgrade(path)
+    else:
+        migrate.create(path)
+
+
+def _version(path: Path) -> int:
+    """The number of the store's schema, 0 if there is none. Raises UserError if a newer cwlbalsam made it."""
+    if not path.exists():
+        return 0
+    connection = sqlite3.connect(path, timeout=60)
+    try:
+        version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+    finally:
+        connection.close()
+    if version > SCHEMA_VERSION:
+        raise UserError(
+            f"{path}: made by a newer cwlbalsam (schema {version}, this one knows {SCHEMA_VERSION})",
+            hint="upgrade cwlbalsam, or set CWLBALSAM_HOME to another folder",
+        )
+    return version

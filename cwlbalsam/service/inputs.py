@@ -1,0 +1,250 @@
+"""The job order: the values that a run starts with, from a file, an address, standard input or arguments."""
+
+import stat
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urljoin
+
+from cwlbalsam.cwl.records import Field, Program
+from cwlbalsam.errors import DocumentError, Problem, UserError
+from cwlbalsam.service.input_arguments import is_optional, parse_arguments, type_name
+from cwlbalsam.service.jobfile import TextFile, file_uri, is_address, parse_tree, read_file, uri_path
+from cwlbalsam.service.overrides import OVERRIDE_KEYS, REQUIREMENT_KEYS, requirement_list, resolve_uri, take_key
+
+TOOL_KEYS = ("cwl:tool", "https://w3id.org/cwl/cwl#tool")
+KEPT_SCHEMES = ("http", "https", "ftp", "gsiftp", "s3", "gs")
+
+
+@dataclass(frozen=True, kw_only=True)
+class InputSource:
+    """Where inputs come from: a job file (path, address or `-`; empty: none), then arguments, which win."""
+
+    file: str = ""
+    arguments: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobFile:
+    """A job order as it was read, before the document is known: what compiling needs is in it.
+
+    overrides: as written; `absolute_overrides` makes them ready for the parser.
+    """
+
+    source: TextFile
+    values: dict[str, Any]
+    tool: str = ""
+    requirements: tuple[dict[str, Any], ...] = ()
+    overrides: Any = ()
+    namespaces: dict[str, str] = field(default_factory=dict)
+    schemas: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobOrder:
+    """values: File and Directory objects have an absolute `location`, unless they are literals, and no `path`."""
+
+    values: dict[str, Any]
+    tool: str = ""
+    requirements: tuple[dict[str, Any], ...] = ()
+    overrides: Any = ()
+    warnings: tuple[Problem, ...] = ()
+
+
+def split_arguments(arguments: Sequence[str]) -> InputSource:
+    """What follows a document on the command line: a job file, if the first is no option, then `--name value`."""
+    if arguments and (arguments[0] == "-" or not arguments[0].startswith("-")):
+        return InputSource(file=arguments[0], arguments=tuple(arguments[1:]))
+    return InputSource(arguments=tuple(arguments))
+
+
+def read_job_file(name: str, *, base: Path) -> JobFile:
+    """Reads a job file alone. base: directory that relative paths of standard input are resolved against."""
+    source = read_file(name, base)
+    tree = parse_tree(source)
+    if not isinstance(tree, dict):
+        hint = "write a mapping of input names to values, or {} if there are none"
+        found = "nothing" if tree is None else f"a {type(tree).__name__}"
+        raise UserError(f"the job order is not a mapping but {found}", place=source.name, hint=hint)
+    tool = take_key(tree, TOOL_KEYS) or ""
+    overrides = take_key(tree, OVERRIDE_KEYS) or ()
+    requirements = requirement_list(take_key(tree, REQUIREMENT_KEYS), source.name)
+    namespaces, schemas = tree.pop("$namespaces", None) or {}, tree.pop("$schemas", None) or ()
+    tree.pop("$graph", None)
+    return JobFile(
+        source=source,
+        values=tree,
+        tool=resolve_uri(str(tool), source.uri) if tool else "",
+        requirements=requirements,
+        overrides=overrides,
+        namespaces=namespaces if isinstance(namespaces, dict) else {},
+        schemas=tuple(schemas) if isinstance(schemas, list) else (),
+    )
+
+
+def swap_tool(document: str, source: InputSource, *, base: Path) -> tuple[str, InputSource]:
+    """A job file with `cwl:tool` may stand where the document stands; says which is which then."""
+    if source.file or is_address(document) or not Path(document).is_file():
+        return document, source
+    text = Path(document).read_bytes()
+    if not any(key.encode() in text for key in TOOL_KEYS) or b"cwlVersion" in text:
+        return document, source
+    job = read_job_file(document, base=base)
+    return (job.tool, replace(source, file=document)) if job.tool else (document, source)
+
+
+def load_inputs(
+    program_inputs: tuple[Field, ...],
+    source: InputSource,
+    *,
+    base: Path,
+    job: JobFile | None = None,
+    namespaces: Mapping[str, str] = {},
+) -> JobOrder:
+    """Reads all inputs, makes their files absolute and sees that they exist.
+
+    base: directory that paths in arguments are relative to. job: the job file, if it has been read already.
+    namespaces: prefixes of the document. Raises DocumentError with every mistake. Types are not checked here.
+    """
+    if job is None and source.file:
+        job = read_job_file(source.file, base=base)
+    resolver = _Resolver({**(job.namespaces if job else {}), **namespaces})
+    values: dict[str, Any] = {}
+    if job:
+        resolver.origin = job.source
+        resolver.base = job.source.uri
+        values = {name: resolver.resolve(value, (name,)) for name, value in job.values.items()}
+    given = parse_arguments(program_inputs, source.arguments)
+    resolver.origin, resolver.base = None, file_uri(base) + "/"
+    values |= {name: resolver.resolve(value, (name,)) for name, value in given.items()}
+    if resolver.problems:
+        raise DocumentError(resolver.problems)
+    warnings = _unknown_inputs(program_inputs, job) if job else ()
+    known = {field.name for field in program_inputs}
+    return JobOrder(
+        values={name: value for name, value in values.items() if name in known},
+        tool=job.tool if job else "",
+        requirements=job.requirements if job else (),
+        overrides=job.overrides if job else (),
+        warnings=warnings,
+    )
+
+
+def _unknown_inputs(inputs: Sequence[Field], job: JobFile) -> tuple[Problem, ...]:
+    """Values that no input takes: cwltool ignores them, so they are warnings. `id` and prefixed names are metadata."""
+    known = [field.name for field in inputs]
+    strangers = [name for name in job.values if name not in known and name != "id" and not set(name) & set(":$@")]
+    warnings = []
+    for name in strangers:
+        close = get_close_matches(name, known, 1)
+        hint = f"did you mean '{close[0]}'?" if close else ""
+        warnings.append(Problem(job.source.place([name]), f"the document has no input '{name}'; ignored", hint))
+    return tuple(warnings)
+
+
+class _Resolver:
+    """Makes File and Directory objects absolute; collects what is wrong with them."""
+
+    def __init__(self, namespaces: Mapping[str, str]) -> None:
+        self.namespaces = namespaces
+        self.origin: TextFile | None = None  # None: arguments
+        self.base = ""
+        self.problems: list[Problem] = []
+
+    def complain(self, path: tuple[str | int, ...], message: str, hint: str = "") -> None:
+        place = self.origin.place(path) if self.origin else ""
+        name = str(path[0]) + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path[1:])
+        self.problems.append(Problem(place, f"input '{name}': {message}", hint))
+
+    def resolve(self, value: Any, path: tuple[str | int, ...]) -> Any:
+        if isinstance(value, list):
+            return [self.resolve(item, (*path, index)) for index, item in enumerate(value)]
+        if not isinstance(value, dict):
+            return value
+        kind = value.get("class")
+        if kind not in {"File", "Directory"}:
+            return {name: self.resolve(item, (*path, name)) for name, item in value.items()}
+        made = dict(value)
+        self.locate(made, kind, path)
+        for part in ("secondaryFiles", "listing"):
+            if isinstance(made.get(part), list):
+                made[part] = self.resolve(made[part], (*path, part))
+        if isinstance(made.get("format"), str):
+            made["format"] = self.expand_format(made["format"])
+        return made
+
+    def expand_format(self, written: str) -> str:
+        prefix, colon, rest = written.partition(":")
+        return self.namespaces[prefix] + rest if colon and prefix in self.namespaces else written
+
+    def locate(self, value: dict[str, Any], kind: str, path: tuple[str | int, ...]) -> None:
+        """Puts an absolute `location` in place of `path` or `location`."""
+        key = "location" if "location" in value else "path"
+        written = value.pop(key, None)
+        value.pop("path", None)
+        if written is None:
+            self.check_literal(value, kind, path)
+            return
+        if not isinstance(written, str) or not written:
+            self.complain((*path, key), f"`{key}` must be text, not {written!r}")
+            return
+        location = self.absolute(written, key)
+        if location.startswith("file:"):
+            self.check_place(location, kind, written, (*path, key))
+            value.pop("listing", None)  # what is on the disk counts
+        elif not location.startswith("_:") and location.partition(":")[0] not in KEPT_SCHEMES:
+            hint = "a location is a URI: write ':' as %3A, or use `path`"
+            self.complain((*path, key), f"cannot read location '{written}'", hint)
+        value["location"] = location
+
+    def absolute(self, written: str, key: str) -> str:
+        scheme = written.partition("://")[0]
+        if written.startswith("file:"):
+            return file_uri(uri_path(written))
+        if scheme in KEPT_SCHEMES:
+            return written
+        if key == "path":
+            if not self.base.startswith("file:"):
+                return urljoin(self.base, quote(written))
+            return file_uri(uri_path(urljoin(self.base, ".")) + written if not written.startswith("/") else written)
+        joined = urljoin(self.base, written)
+        return file_uri(uri_path(joined)) if joined.startswith("file:") else joined
+
+    def check_literal(self, value: dict[str, Any], kind: str, path: tuple[str | int, ...]) -> None:
+        needed = "contents" if kind == "File" else "listing"
+        if needed not in value:
+            self.complain(path, f"a {kind} needs `path` or `location`, or `{needed}` if it is a literal")
+
+    def check_place(self, location: str, kind: str, written: str, path: tuple[str | int, ...]) -> None:
+        place = uri_path(location)
+        try:
+            is_directory = stat.S_ISDIR(Path(place).stat().st_mode)
+        except (OSError, ValueError) as error:
+            message = "no such" if isinstance(error, FileNotFoundError) else "cannot reach"
+            self.complain(path, f"{message} {kind.lower()}: {written}", f"looked for {place}")
+            return
+        if is_directory != (kind == "Directory"):
+            found = "a directory" if is_directory else "a file"
+            self.complain(path, f"{written} is {found}, not a {kind}")
+
+
+def check_inputs(program: Program, values: Mapping[str, Any]) -> None:
+    """Checks values against the types of the program's inputs. Raises DocumentError with every mistake.
+
+    An input without value counts as its default.
+    """
+    from cwlbalsam.cwl.types import check
+
+    problems = []
+    for parameter in program.processes[program.main].inputs:
+        value = values.get(parameter.name)
+        value = parameter.default if value is None else value
+        if value is None and not is_optional(parameter.type):
+            hint = f"give it in the job file, or as --{parameter.name} {type_name(parameter.type)}"
+            problems.append(Problem("", f"input '{parameter.name}' is required but has no value", hint))
+        else:
+            problems += [Problem("", message) for message in check(value, parameter.type, parameter.name)]
+    if problems:
+        raise DocumentError(problems)

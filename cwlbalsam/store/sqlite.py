@@ -1,0 +1,286 @@
+"""The store on SQLite, by the standard library alone: importing SQLAlchemy would take longer than a small run.
+
+The tables are those of `schema.py`. One connection, one transaction a call; a fork must not use its parent's store.
+"""
+
+import json
+import sqlite3
+import threading
+import time
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from cwlbalsam.errors import IllegalTransition, UserError
+from cwlbalsam.jobs.model import Changes, RunRecord, State
+from cwlbalsam.jobs.states import FINAL
+from cwlbalsam.store import host as hosts
+from cwlbalsam.store.base import (
+    PROGRAM_KEEP_SECONDS,
+    HistoryEntry,
+    RunStatus,
+    StoredJob,
+    last_moves,
+    only_candidate,
+)
+
+SCHEMA_VERSION = 1
+"""The newest migration; stated here so that alembic need not be asked at every start."""
+
+_FINAL = ", ".join(str(int(state)) for state in sorted(FINAL))
+_BRIEF = "id, name, document, program, created, claimed, directory, outdir, pid, host, status, ended, message"
+_RUN = f"{_BRIEF}, inputs, options, outputs"
+_JOB = "id, name, kind, process, step_process, step_index, inputs, state, attempt, message, outcome, updated"
+
+STATEMENTS = {
+    "put_program": "INSERT INTO programs (digest, body, used) VALUES (?, ?, ?)"
+    " ON CONFLICT (digest) DO UPDATE SET used = excluded.used",
+    "get_program": "SELECT body FROM programs WHERE digest = ?",
+    "insert_run": f"INSERT INTO runs ({_RUN}) VALUES ({', '.join('?' * 16)})",
+    "claim_run": "UPDATE runs SET pid = ?, host = ?, claimed = ?, status = 'running', ended = 0, tally = NULL"
+    " WHERE key = ?",
+    "finish_run": "UPDATE runs SET status = ?, outputs = ?, message = ?, ended = ?, tally = ? WHERE key = ?",
+    "run_key": "SELECT key FROM runs WHERE id = ?",
+    "run_by_prefix": f"SELECT {_RUN} FROM runs WHERE id >= ? AND id < ? ORDER BY id",
+    "runs": f"SELECT {_BRIEF} FROM runs ORDER BY id DESC LIMIT ?",
+    "runs_of_status": f"SELECT {_BRIEF} FROM runs WHERE status IN (SELECT value FROM json_each(?))"
+    " ORDER BY id DESC LIMIT ?",
+    "any_running": "SELECT EXISTS (SELECT 1 FROM runs WHERE status = 'running')",
+    "insert_job": f"INSERT INTO jobs (run, {_JOB}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '', NULL, 0)",
+    "insert_edge": "INSERT INTO edges (run, parent, child) VALUES (?, ?, ?)",
+    "move_job": "UPDATE jobs SET state = ?, attempt = ?, message = ?, outcome = coalesce(?, outcome), updated = ?"
+    f" WHERE run = ? AND id = ? AND state NOT IN ({_FINAL})",
+    "insert_event": "INSERT INTO events (run, job, state, attempt, time, message) VALUES (?, ?, ?, ?, ?, ?)",
+    "jobs": f"SELECT {_JOB} FROM jobs WHERE run = ? ORDER BY id",
+    "jobs_filtered": f"SELECT {_JOB} FROM jobs WHERE run = ? AND name GLOB ?"
+    " AND state IN (SELECT value FROM json_each(?)) ORDER BY id",
+    "job_by_id": f"SELECT {_JOB} FROM jobs WHERE run = ? AND id = ?",
+    "job_by_name": f"SELECT {_JOB} FROM jobs WHERE run = ? AND name = ?",
+    "waiting": "SELECT child, count(*) FROM edges JOIN jobs ON jobs.run = edges.run AND jobs.id = edges.parent"
+    f" WHERE edges.run = ? AND jobs.state <> {int(State.JOB_FINISHED)} GROUP BY child",
+    "edges": "SELECT parent, child FROM edges WHERE run = ? ORDER BY parent, child",
+    "events": "SELECT seq, job, state, attempt, time, message FROM events WHERE run = ? AND seq > ? ORDER BY seq",
+    "counts": "SELECT state, count(*) FROM jobs WHERE run = ? GROUP BY state",
+    "tally": "SELECT tally FROM runs WHERE key = ?",
+    "remove_events": "DELETE FROM events WHERE run = ?",
+    "remove_edges": "DELETE FROM edges WHERE run = ?",
+    "remove_jobs": "DELETE FROM jobs WHERE run = ?",
+    "remove_run": "DELETE FROM runs WHERE key = ?",
+    "remove_programs": "DELETE FROM programs WHERE used < ? AND digest NOT IN (SELECT program FROM runs)",
+}
+
+
+class SqliteStore:
+    """A `Store` in one file. holder: the file that names the host with active runs."""
+
+    def __init__(self, path: Path, holder: Path, host: hosts.Host) -> None:
+        self._holder, self._host = holder, host
+        self._lock = threading.RLock()
+        self._keys: dict[str, int] = {}
+        self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        for pragma in ("busy_timeout = 60000", "synchronous = NORMAL", "foreign_keys = ON"):
+            self._connection.execute(f"PRAGMA {pragma}")
+
+    def close(self) -> None:
+        self._connection.close()
+
+    # --- programs ---
+
+    def put_program(self, digest: str, body: bytes) -> None:
+        with self._transaction():
+            self._do("put_program", digest, body, time.time())
+
+    def get_program(self, digest: str) -> bytes:
+        rows = self._rows("get_program", digest)
+        if not rows:
+            raise LookupError(f"no Program {digest}")
+        return bytes(rows[0][0])
+
+    # --- runs ---
+
+    def create_run(self, run: RunRecord, changes: Changes) -> None:
+        with self._active_run():
+            brief = (run.id, run.name, run.document, run.program, run.created, run.claimed, run.directory, run.outdir)
+            state = (run.pid, run.host, run.status, run.ended, run.message, run.inputs, run.options, run.outputs)
+            key = self._do("insert_run", *brief, *state).lastrowid
+            self._apply(key or 0, changes)
+
+    def claim_run(self, run_id: str, pid: int, host: str, time: float) -> None:
+        with self._active_run():
+            self._do("claim_run", pid, host, time, self._key(run_id))
+
+    def finish_run(
+        self, run_id: str, status: RunStatus, *, outputs: bytes | None = None, message: str = "", ended: float
+    ) -> None:
+        key = self._key(run_id)
+        with hosts.locked(self._holder.with_suffix(".lock")):
+            with self._transaction():
+                tally = json.dumps(self._count(key))
+                self._do("finish_run", status, outputs, message, ended, tally, key)
+            self._release_host()
+
+    def runs(self, limit: int = 0, status: Collection[str] = ()) -> list[RunRecord]:
+        most = limit or -1
+        rows = self._rows("runs_of_status", json.dumps(sorted(status)), most) if status else self._rows("runs", most)
+        return [_run_of(row) for row in rows]
+
+    def run(self, prefix: str) -> RunRecord:
+        # "~" sorts behind all characters of an id; an id is text, so a prefix is a range of the index.
+        found = self._rows("run_by_prefix", prefix, f"{prefix}~") if prefix else []
+        return only_candidate(prefix, [_run_of(row) for row in found])
+
+    def remove_run(self, run_id: str) -> None:
+        key = self._key(run_id)
+        with hosts.locked(self._holder.with_suffix(".lock")):
+            with self._transaction():
+                for table in ("events", "edges", "jobs", "run"):
+                    self._do(f"remove_{table}", key)
+                self._do("remove_programs", time.time() - PROGRAM_KEEP_SECONDS)
+            self._release_host()
+        del self._keys[run_id]
+
+    # --- the DAG ---
+
+    def apply(self, run_id: str, changes: Changes) -> None:
+        key = self._key(run_id)
+        with self._transaction():
+            self._apply(key, changes)
+
+    def jobs(self, run_id: str, states: Collection[State] = (), name: str = "") -> list[StoredJob]:
+        key = self._key(run_id)
+        if not states and not name:
+            rows = self._rows("jobs", key)
+        else:
+            numbers = json.dumps(sorted(map(int, states or State)))
+            rows = self._rows("jobs_filtered", key, name or "*", numbers)
+        waiting = dict(self._rows("waiting", key)) if rows else {}
+        return [_job_of(row, waiting) for row in rows]
+
+    def job(self, run_id: str, job: int | str) -> StoredJob:
+        key = self._key(run_id)
+        rows = self._rows("job_by_id" if isinstance(job, int) else "job_by_name", key, job)
+        if not rows:
+            raise LookupError(f"no job {job!r} in run {run_id}")
+        return _job_of(rows[0], dict(self._rows("waiting", key)))
+
+    def edges(self, run_id: str) -> list[tuple[int, int]]:
+        return self._rows("edges", self._key(run_id))
+
+    def events(self, run_id: str, since: int = 0) -> list[HistoryEntry]:
+        return [
+            HistoryEntry(seq=seq, job=job, state=State(state), attempt=attempt, time=when, message=message)
+            for seq, job, state, attempt, when, message in self._rows("events", self._key(run_id), since)
+        ]
+
+    def counts(self, run_id: str) -> dict[State, int]:
+        key = self._key(run_id)
+        tally = self._rows("tally", key)[0][0]
+        counted = json.loads(tally) if tally else self._count(key)
+        return {State(int(state)): count for state, count in counted.items()}
+
+    # --- inside a transaction ---
+
+    def _apply(self, key: int, changes: Changes) -> None:
+        many = self._connection.executemany
+        if changes.jobs:
+            many(
+                STATEMENTS["insert_job"],
+                [
+                    (key, job.id, job.name, job.kind, job.process, *(job.step or (None, None)), job.inputs)
+                    + (job.state.value, job.attempt)
+                    for job in changes.jobs
+                ],
+            )
+        if changes.edges:
+            many(STATEMENTS["insert_edge"], [(key, parent, child) for parent, child in changes.edges])
+        if not changes.moves:
+            return
+        rows = [
+            (last.move.state.value, last.move.attempt, last.move.message, last.outcome, last.move.time, key, job)
+            for job, last in last_moves(changes.moves).items()
+        ]
+        if many(STATEMENTS["move_job"], rows).rowcount != len(rows):
+            self._refuse(key, changes)
+        many(
+            STATEMENTS["insert_event"],
+            [(key, move.job, move.state.value, move.attempt, move.time, move.message) for move in changes.moves],
+        )
+
+    def _refuse(self, key: int, changes: Changes) -> None:
+        """Says why a move did not find its job; the transaction is undone, so the states are read as they were."""
+        self._connection.execute("ROLLBACK")
+        states = {row[0]: State(row[7]) for row in self._rows("jobs", key)}
+        created = {job.id: job.state for job in changes.jobs}
+        for move in changes.moves:
+            state = states.get(move.job, created.get(move.job))
+            if state is None or state in FINAL:
+                now = "not in the run" if state is None else state.name
+                raise IllegalTransition(f"job {move.job} is {now}, asked to move to {move.state.name}")
+        raise IllegalTransition("a job reached a final state while it was moved")
+
+    def _count(self, key: int) -> dict[int, int]:
+        return dict(self._rows("counts", key))
+
+    @contextmanager
+    def _active_run(self) -> Iterator[None]:
+        """A transaction after which a run is active on this host."""
+        with hosts.locked(self._holder.with_suffix(".lock")):
+            hosts.refuse_second_host(self._holder, self._host)
+            hosts.mark_holder(self._holder, self._host)
+            with self._transaction():
+                yield
+
+    def _release_host(self) -> None:
+        if not self._rows("any_running")[0][0]:
+            self._holder.unlink(missing_ok=True)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        with self._lock:
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+            except BaseException:
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+                raise
+            self._connection.execute("COMMIT")
+
+    def _do(self, statement: str, *values: Any) -> sqlite3.Cursor:
+        return self._connection.execute(STATEMENTS[statement], values)
+
+    def _rows(self, statement: str, *values: Any) -> list[Any]:
+        with self._lock:
+            return self._do(statement, *values).fetchall()
+
+    def _key(self, run_id: str) -> int:
+        if run_id not in self._keys:
+            rows = self._rows("run_key", run_id)
+            if not rows:
+                raise UserError(f"no run '{run_id}'", hint="`cwlbalsam ls` lists the runs")
+            self._keys[run_id] = rows[0][0]
+        return self._keys[run_id]
+
+
+def _run_of(row: Sequence[Any]) -> RunRecord:
+    names = _RUN.split(", ")
+    return RunRecord(**dict(zip(names, row, strict=False)))
+
+
+def _job_of(row: Sequence[Any], waiting: dict[int, int]) -> StoredJob:
+    number, name, kind, process, step_process, step_index, inputs, state, attempt, message, outcome, updated = row
+    return StoredJob(
+        id=number,
+        name=name,
+        kind=kind,
+        process=process,
+        step=None if step_process is None else (step_process, step_index),
+        inputs=inputs,
+        state=State(state),
+        attempt=attempt,
+        waiting_for=waiting.get(number, 0),
+        message=message,
+        outcome=outcome,
+        updated=updated,
+    )
