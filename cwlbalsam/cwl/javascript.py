@@ -4,8 +4,8 @@ Nothing crosses the border but JSON, and nothing outlives an evaluation.
 
 Limits. CPU time is checked by QuickJS itself, in bytecode and in regular expressions. It is not checked within some
 native loops (`new Array(1e9).join("x")`), and no Python code, a signal handler included, can run before they return.
-Loops of slow native calls are only looked at once in
-10,000 calls. There the kernel is the last resort: ITIMER_PROF, which ends the *process* by SIGPROF after half as much CPU time again.
+Loops of slow native calls are only looked at once in 10,000 calls. There the kernel is the last resort: ITIMER_PROF,
+which ends the *process* by SIGPROF after half as much CPU time again.
 JavaScript cannot block here (no timers, no modules, no I/O, `Atomics.wait` is refused), so CPU time is all it can use
 up, and a machine under load kills nobody.
 """
