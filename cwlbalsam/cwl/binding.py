@@ -235,7 +235,8 @@ def _arguments(frame: Frame, part: Part) -> list[str]:
 
 
 def text_of(value: Any) -> str:
-    """A value as a word of the command line; numbers never with an exponent."""
+    """A value as a word of the command line; numbers as JavaScript's String() has them, but never with an
+    exponent."""
     if isinstance(value, str):
         return value
     if isinstance(value, dict) and value.get("class") in ("File", "Directory"):
@@ -245,5 +246,6 @@ def text_of(value: Any) -> str:
         return path
     if isinstance(value, float):
         text = repr(value)
-        return format(Decimal(text), "f") if "e" in text else text
+        text = format(Decimal(text), "f") if "e" in text else text
+        return text.removesuffix(".0")
     return str(value)
