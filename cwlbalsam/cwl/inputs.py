@@ -140,7 +140,7 @@ def bind_inputs(frame: Frame, top: bool, ontology: Mapping[str, Sequence[str]], 
         value = frame.inputs[field.name]
         if type(value) not in (dict, list):
             continue
-        for found in files_and_directories(value):
+        for found in list(files_and_directories(value)):  # a listing that is loaded here is not walked
             if is_remote(found):
                 _download(found, directory)
             if found["class"] == "File":
