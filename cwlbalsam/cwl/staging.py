@@ -45,6 +45,7 @@ class Stage:
         self.origins: dict[str, str] = {}
         self.moved: dict[str, str] = {}
         self.only_safe_names = False
+        self.changes_inputs = False  # in place
         self._folders: list[dict[str, str]] = []  # name -> location
         self._alone: set[int] = set()
 
