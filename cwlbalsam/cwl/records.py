@@ -19,7 +19,7 @@ class Record(Struct, frozen=True, omit_defaults=True):
 # --- expressions ---------------------------------------------------------------------------------------------------
 
 
-class Ref(Record, tag="ref", kw_only=True):
+class Ref(Record, tag="ref", frozen=True, kw_only=True):
     """A parameter reference compiled to an access path: `$(inputs.reads[0].basename)`."""
 
     root: str
@@ -27,14 +27,14 @@ class Ref(Record, tag="ref", kw_only=True):
     text: str  # the source without `$(` and `)`: evaluated as JavaScript if the path fails and JavaScript is allowed
 
 
-class Js(Record, tag="js", kw_only=True):
+class Js(Record, tag="js", frozen=True, kw_only=True):
     """JavaScript: a function body (`${...}`) or an expression (`$(...)`)."""
 
     code: str
     body: bool = False
 
 
-class Expr(Record, tag="expr", kw_only=True):
+class Expr(Record, tag="expr", frozen=True, kw_only=True):
     """A string with at least one expression in it.
 
     One part: the value keeps its type. Several: they are joined to a string. Literal strings are never an `Expr`.
@@ -48,7 +48,7 @@ class Expr(Record, tag="expr", kw_only=True):
 Template = str | Expr
 
 
-class Scope(Record, kw_only=True):
+class Scope(Record, frozen=True, kw_only=True):
     """How expressions of one process or step are evaluated."""
 
     javascript: bool = False
@@ -58,7 +58,7 @@ class Scope(Record, kw_only=True):
 # --- types and parameters ------------------------------------------------------------------------------------------
 
 
-class Binding(Record, tag="binding", kw_only=True):
+class Binding(Record, tag="binding", frozen=True, kw_only=True):
     """inputBinding, or an entry of `arguments`."""
 
     position: int | Expr = 0
@@ -70,7 +70,7 @@ class Binding(Record, tag="binding", kw_only=True):
     place: str = ""
 
 
-class OutputBinding(Record, kw_only=True):
+class OutputBinding(Record, frozen=True, kw_only=True):
     """outputBinding, also of a field of an output record. `stream` stands for the types stdout and stderr."""
 
     glob: tuple[Template, ...] = ()
@@ -80,28 +80,28 @@ class OutputBinding(Record, kw_only=True):
     place: str = ""
 
 
-class Primitive(Record, tag="primitive", kw_only=True):
+class Primitive(Record, tag="primitive", frozen=True, kw_only=True):
     name: Literal["null", "boolean", "int", "long", "float", "double", "string", "File", "Directory", "Any"]
 
 
-class ArrayType(Record, tag="array", kw_only=True):
+class ArrayType(Record, tag="array", frozen=True, kw_only=True):
     items: "Type"
     binding: Binding | None = None
 
 
-class EnumType(Record, tag="enum", kw_only=True):
+class EnumType(Record, tag="enum", frozen=True, kw_only=True):
     symbols: tuple[str, ...]
     name: str = ""
     binding: Binding | None = None
 
 
-class RecordType(Record, tag="record", kw_only=True):
+class RecordType(Record, tag="record", frozen=True, kw_only=True):
     fields: tuple["Field", ...]
     name: str = ""
     binding: Binding | None = None
 
 
-class UnionType(Record, tag="union", kw_only=True):
+class UnionType(Record, tag="union", frozen=True, kw_only=True):
     """Optional types are unions with null; nested unions are flattened."""
 
     options: tuple["Type", ...]
@@ -110,7 +110,7 @@ class UnionType(Record, tag="union", kw_only=True):
 Type = Primitive | ArrayType | EnumType | RecordType | UnionType
 
 
-class SecondaryFile(Record, kw_only=True):
+class SecondaryFile(Record, frozen=True, kw_only=True):
     """`required` is already defaulted: true for inputs, false for outputs."""
 
     pattern: Template
@@ -118,7 +118,7 @@ class SecondaryFile(Record, kw_only=True):
     place: str = ""
 
 
-class Field(Record, kw_only=True):
+class Field(Record, frozen=True, kw_only=True):
     """A parameter of a process, or a field of a record type: both have the same properties in CWL."""
 
     name: str
@@ -139,7 +139,7 @@ class Field(Record, kw_only=True):
 # --- requirements --------------------------------------------------------------------------------------------------
 
 
-class Docker(Record, kw_only=True):
+class Docker(Record, frozen=True, kw_only=True):
     """DockerRequirement; `required` is false for a hint."""
 
     pull: str = ""
@@ -152,7 +152,7 @@ class Docker(Record, kw_only=True):
     place: str = ""
 
 
-class Resources(Record, kw_only=True):
+class Resources(Record, frozen=True, kw_only=True):
     """ResourceRequirement as written; sizes in MiB. None: not said (the version's default counts)."""
 
     cores_min: float | Expr | None = None
@@ -166,7 +166,7 @@ class Resources(Record, kw_only=True):
     place: str = ""
 
 
-class Dirent(Record, tag="dirent", kw_only=True):
+class Dirent(Record, tag="dirent", frozen=True, kw_only=True):
     """An entry of InitialWorkDirRequirement.listing."""
 
     entry: Template
@@ -175,18 +175,18 @@ class Dirent(Record, tag="dirent", kw_only=True):
     place: str = ""
 
 
-class LiteralEntry(Record, tag="literal", kw_only=True):
+class LiteralEntry(Record, tag="literal", frozen=True, kw_only=True):
     """A File or Directory object written out in InitialWorkDirRequirement.listing."""
 
     value: Any
 
 
-class Mpi(Record, kw_only=True):
+class Mpi(Record, frozen=True, kw_only=True):
     processes: int | Expr
     place: str = ""
 
 
-class Cuda(Record, kw_only=True):
+class Cuda(Record, frozen=True, kw_only=True):
     version_min: str = ""
     compute_capability: tuple[str, ...] = ()
     device_count_min: int | Expr = 1
@@ -194,13 +194,13 @@ class Cuda(Record, kw_only=True):
     place: str = ""
 
 
-class Software(Record, kw_only=True):
+class Software(Record, frozen=True, kw_only=True):
     package: str
     versions: tuple[str, ...] = ()
     specs: tuple[str, ...] = ()
 
 
-class Requirements(Record, kw_only=True):
+class Requirements(Record, frozen=True, kw_only=True):
     """What holds for one process, requirements and hints of its callers already resolved."""
 
     javascript: bool = False
@@ -225,7 +225,7 @@ class Requirements(Record, kw_only=True):
 # --- processes -----------------------------------------------------------------------------------------------------
 
 
-class ToolProcess(Record, tag="tool", kw_only=True):
+class ToolProcess(Record, tag="tool", frozen=True, kw_only=True):
     """CommandLineTool. `id` is the process's short name, for messages; `version` is of its own source file."""
 
     id: str
@@ -245,7 +245,7 @@ class ToolProcess(Record, tag="tool", kw_only=True):
     place: str = ""
 
 
-class ExpressionProcess(Record, tag="expression", kw_only=True):
+class ExpressionProcess(Record, tag="expression", frozen=True, kw_only=True):
     """ExpressionTool."""
 
     id: str
@@ -258,7 +258,7 @@ class ExpressionProcess(Record, tag="expression", kw_only=True):
     place: str = ""
 
 
-class OperationProcess(Record, tag="operation", kw_only=True):
+class OperationProcess(Record, tag="operation", frozen=True, kw_only=True):
     """Operation: has no implementation, so it can be drawn and checked but not run."""
 
     id: str
@@ -270,14 +270,14 @@ class OperationProcess(Record, tag="operation", kw_only=True):
     place: str = ""
 
 
-class Source(Record, kw_only=True):
+class Source(Record, frozen=True, kw_only=True):
     """A source of data: a workflow input (`step` is empty) or a step's output."""
 
     step: str = ""
     port: str
 
 
-class Link(Record, kw_only=True):
+class Link(Record, frozen=True, kw_only=True):
     """What feeds a step input or a workflow output, in the order of the specification's steps.
 
     sources: none: only default and value_from count. `listed`: `source` was written as a list, so even a single source
@@ -296,7 +296,7 @@ class Link(Record, kw_only=True):
     place: str = ""
 
 
-class Loop(Record, kw_only=True):
+class Loop(Record, frozen=True, kw_only=True):
     """A step that repeats while `when` holds. `links` feed the next iteration; their sources have an empty step and
     name outputs of the iteration before."""
 
@@ -305,7 +305,7 @@ class Loop(Record, kw_only=True):
     place: str = ""
 
 
-class Step(Record, kw_only=True):
+class Step(Record, frozen=True, kw_only=True):
     """`run` indexes `Program.processes`. `scope` is for value_from and when."""
 
     name: str
@@ -321,7 +321,7 @@ class Step(Record, kw_only=True):
     place: str = ""
 
 
-class WorkflowProcess(Record, tag="workflow", kw_only=True):
+class WorkflowProcess(Record, tag="workflow", frozen=True, kw_only=True):
     id: str
     version: str
     inputs: tuple[Field, ...]
@@ -336,7 +336,7 @@ class WorkflowProcess(Record, tag="workflow", kw_only=True):
 Process = ToolProcess | ExpressionProcess | OperationProcess | WorkflowProcess
 
 
-class Program(Record, kw_only=True):
+class Program(Record, frozen=True, kw_only=True):
     """A compiled document. `processes[main]` is what is run; steps name other processes by index."""
 
     uri: str

@@ -1,0 +1,53 @@
+"""What a command runs under: environment, time limit, network, MPI."""
+
+from cwlbalsam.cwl.frame import Frame, wrong
+from cwlbalsam.errors import JobError
+
+
+def job_environment(frame: Frame, home: str, tmpdir: str, *, contained: bool = False) -> dict[str, str]:
+    """A built environment, never an inherited one. In a container PATH and the caller's variables are the image's."""
+    settings = frame.settings
+    environment = {} if contained else {"PATH": settings.path, **settings.environment}
+    environment["HOME"] = home
+    environment["TMPDIR"] = tmpdir
+    if frame.requirements.mpi is not None:
+        environment.update(settings.mpi_environment)
+    for name, template in frame.requirements.env:
+        if not name or "=" in name or "\0" in name:
+            raise JobError(f"EnvVarRequirement: {name!r} is not a name of a variable")
+        value = frame.text(template, f"EnvVarRequirement: '{name}'")
+        if "\0" in value:
+            raise JobError(f"EnvVarRequirement: the value of '{name}' holds a NUL character")
+        environment[name] = value
+    return environment
+
+
+def time_limit(frame: Frame) -> float:
+    """Seconds; 0 for none."""
+    template = frame.requirements.time_limit
+    value = frame.evaluate(template)
+    if value is None:
+        return 0.0
+    if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0:
+        raise wrong("ToolTimeLimit: 'timelimit'", "a number of seconds that is not negative", value, template)
+    return float(value)
+
+
+def network_allowed(frame: Frame) -> bool:
+    """NetworkAccess; before v1.1 every tool had it."""
+    template = frame.requirements.network
+    value = frame.evaluate(template)
+    if not isinstance(value, bool):
+        raise wrong("NetworkAccess: 'networkAccess'", "true or false", value, template)
+    return value or frame.version == "v1.0"
+
+
+def mpi_prefix(frame: Frame) -> list[str]:
+    """The launch command of an MPI job; [] for any other, and for 0 processes."""
+    mpi = frame.requirements.mpi
+    if mpi is None:
+        return []
+    count = frame.evaluate(mpi.processes)
+    if isinstance(count, bool) or not isinstance(count, int) or count < 0:
+        raise wrong("MPIRequirement: 'processes'", "an integer that is not negative", count, mpi.processes)
+    return [*frame.settings.mpi_command, str(count)] if count else []

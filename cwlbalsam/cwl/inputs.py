@@ -1,0 +1,269 @@
+"""From what a job was sent to the inputs its process sees: the step's prologue, defaults, checks, loading."""
+
+import copy
+import hashlib
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from cwlbalsam.cwl.formats import check_format
+from cwlbalsam.cwl.frame import Frame, evaluate_in_scope, wrong
+from cwlbalsam.cwl.memo import once_for_each
+from cwlbalsam.cwl.records import (
+    ArrayType,
+    Expr,
+    Field,
+    ListingDepth,
+    Primitive,
+    Process,
+    RecordType,
+    Step,
+    Type,
+    UnionType,
+)
+from cwlbalsam.cwl.secondary import add_secondary_files
+from cwlbalsam.cwl.tasks import Settings
+from cwlbalsam.cwl.types import check, matches
+from cwlbalsam.cwl.values import (
+    Value,
+    files_and_directories,
+    is_remote,
+    load_contents,
+    load_listing,
+    normalise,
+    normalise_all,
+    outermost,
+    path_of,
+    uri_of,
+)
+from cwlbalsam.errors import JobError, Problem
+
+# --- the step's prologue -------------------------------------------------------------------------------------------
+
+
+def apply_links(
+    step: Step, inputs: dict[str, Any], previous: dict[str, Any] | None, settings: Settings
+) -> dict[str, Any]:
+    """The step's inputs after loadContents, loadListing and valueFrom.
+
+    previous: the inputs of the iteration before if the loop's links count, else None. What loop links do not name
+    carries over from there; their valueFrom sees those inputs.
+    """
+    looping = previous is not None and step.loop is not None
+    links = step.loop.links if looping and step.loop is not None else step.inputs
+    before = {**previous, **inputs} if previous is not None else inputs
+    for link in links:
+        value = before.setdefault(link.name, None)
+        if value is None and link.default is not None and not link.sources:
+            value = before[link.name] = copy.deepcopy(link.default)
+        if type(value) in (dict, list) and (link.load_contents or link.load_listing or link.value_from is not None):
+            normalise_all(value)
+            _load(value, link.load_contents, link.load_listing, step.version)
+    if all(link.value_from is None for link in links):
+        return before
+    seen = dict(previous) if previous is not None else dict(before)
+    if step.when is not None or any(isinstance(link.value_from, Expr) for link in links):
+        for value in seen.values():
+            if type(value) in (dict, list):
+                normalise_all(value)
+    after = dict(before)
+    for link in links:
+        if link.value_from is not None:
+            after[link.name] = evaluate_in_scope(link.value_from, step.scope, seen, before[link.name], settings)
+    return after
+
+
+def is_wanted(step: Step, inputs: dict[str, Any], settings: Settings) -> bool:
+    """Does `when` hold; it sees the inputs after valueFrom."""
+    if step.when is None:
+        return True
+    for value in inputs.values():
+        if type(value) in (dict, list):
+            normalise_all(value)
+    value = evaluate_in_scope(step.when, step.scope, inputs, None, settings)
+    if not isinstance(value, bool):
+        raise wrong(f"step '{step.name}': 'when'", "true or false", value, step.when)
+    return value
+
+
+def _load(value: Any, contents: bool, listing: ListingDepth | None, version: str) -> None:
+    for found in outermost(value):
+        if contents and found["class"] == "File":
+            load_contents(found, version)
+        elif listing is not None and found["class"] == "Directory":
+            load_listing(found, listing)
+
+
+# --- the process's own inputs --------------------------------------------------------------------------------------
+
+
+def fill_and_check(process: Process, values: dict[str, Any]) -> dict[str, Any]:
+    """The declared inputs with defaults filled in and types checked. Raises JobError with all mistakes."""
+    inputs: dict[str, Any] = {}
+    problems: list[Problem] = []
+    for field in process.inputs:
+        value = values.get(field.name)
+        if value is None and field.default is not None:
+            value = copy.deepcopy(field.default)
+        if type(value) in (dict, list):
+            normalise_all(value)
+        inputs[field.name] = value
+        if matches(value, field.type):
+            continue
+        if value is None:
+            problems.append(Problem(field.place, f"input '{field.name}' is required, but has no value"))
+        else:
+            for message in check(value, field.type, f"inputs.{field.name}"):
+                problems.append(Problem(field.place, message))
+    if problems:
+        raise job_error(problems)
+    return inputs
+
+
+def job_error(problems: Sequence[Problem]) -> JobError:
+    """One JobError for several problems."""
+    error = JobError(problems[0].message, place=problems[0].place, hint=problems[0].hint)
+    error.problems = tuple(problems)
+    error.args = ("\n".join(map(str, problems)),)
+    return error
+
+
+def bind_inputs(frame: Frame, top: bool, ontology: Mapping[str, Sequence[str]], directory: str) -> None:
+    """Bring in remote files, check that files exist, then do what each parameter asks for with its Files.
+
+    top: the values come from the user: all their files are checked. directory: where downloads are shared.
+    """
+    depth = frame.requirements.load_listing
+    for field in frame.process.inputs:
+        value = frame.inputs[field.name]
+        if type(value) not in (dict, list):
+            continue
+        for found in files_and_directories(value):
+            if is_remote(found):
+                _download(found, directory)
+            if found["class"] == "File":
+                _fill_size(found, top, field.name)
+            elif top:
+                _check_directory(found, field.name)
+            if depth != "no_listing" and found["class"] == "Directory":
+                load_listing(found, depth)
+        if asks_for_work(field):
+            Binder(frame, top, ontology).bind(field, field.type, value, f"inputs.{field.name}")
+
+
+@once_for_each
+def asks_for_work(field: Field) -> bool:
+    """True if the parameter, or a field of a record in it, has more to be done than being passed on."""
+    if field.secondary_files or field.format or field.load_contents or field.load_listing:
+        return True
+    return _type_asks(field.type)
+
+
+def _type_asks(kind: Type) -> bool:
+    if isinstance(kind, UnionType):
+        return any(map(_type_asks, kind.options))
+    if isinstance(kind, ArrayType):
+        return _type_asks(kind.items)
+    return isinstance(kind, RecordType) and any(
+        inner.default is not None or asks_for_work(inner) for inner in kind.fields
+    )
+
+
+class Binder:
+    """Applies format, loadContents, loadListing and secondaryFiles of parameters and record fields."""
+
+    def __init__(self, frame: Frame, top: bool, ontology: Mapping[str, Sequence[str]]) -> None:
+        self.frame = frame
+        self.top = top
+        self.ontology = ontology
+
+    def bind(self, field: Field, kind: Type, value: Any, where: str) -> None:
+        if isinstance(kind, UnionType):
+            kind = next((option for option in kind.options if matches(value, option)), kind.options[0])
+        if isinstance(kind, ArrayType) and isinstance(value, list):
+            for index, item in enumerate(value):
+                self.bind(field, kind.items, item, f"{where}[{index}]")
+        elif isinstance(kind, RecordType) and isinstance(value, dict):
+            for inner in kind.fields:
+                if value.get(inner.name) is None and inner.default is not None:
+                    value[inner.name] = copy.deepcopy(inner.default)
+                if type(value.get(inner.name)) in (dict, list):
+                    self.bind(inner, inner.type, value[inner.name], f"{where}.{inner.name}")
+        elif isinstance(kind, Primitive) and isinstance(value, dict):
+            if kind.name == "File":
+                self._bind_file(field, value, where)
+            elif kind.name == "Directory":
+                if field.load_listing:
+                    load_listing(value, field.load_listing)
+                add_secondary_files(self.frame, field.secondary_files, value, self.top, where)
+
+    def _bind_file(self, field: Field, value: Value, where: str) -> None:
+        if field.load_contents:
+            load_contents(value, self.frame.version)
+        add_secondary_files(self.frame, field.secondary_files, value, self.top, where)
+        if field.format:
+            check_format(value, self._formats(field, where), self.ontology, where)
+
+    def _formats(self, field: Field, where: str) -> list[str]:
+        formats: list[str] = []
+        for template in field.format:
+            found = self.frame.evaluate(template)
+            for item in found if isinstance(found, list) else [found]:
+                if not isinstance(item, str):
+                    raise wrong(f"{where}: 'format'", "a string or a list of strings", item, template)
+                formats.append(item)
+        return formats
+
+
+# --- files ---------------------------------------------------------------------------------------------------------
+
+
+def _fill_size(value: Value, top: bool, name: str) -> None:
+    if "location" not in value:
+        value.setdefault("size", len(value["contents"].encode()))
+        return
+    if "size" in value and not top:
+        return
+    path = path_of(value)
+    try:
+        found = os.stat(path)
+    except OSError as error:
+        raise JobError(f"input '{name}': file {path}: {error.strerror}") from error
+    if not os.path.isfile(path) and os.path.isdir(path):
+        raise JobError(f"input '{name}': {path} is a directory, not a file")
+    value["size"] = found.st_size
+
+
+def _check_directory(value: Value, name: str) -> None:
+    if "location" not in value:
+        return
+    path = path_of(value)
+    if not os.path.isdir(path):
+        problem = "is not a directory" if os.path.exists(path) else "No such directory"
+        raise JobError(f"input '{name}': directory {path}: {problem}")
+
+
+def _download(value: Value, directory: str) -> None:
+    """Fetch a remote File once into a folder shared by jobs; the value then names the copy."""
+    import urllib.request
+    from urllib.error import URLError
+
+    url = str(value["location"])
+    if value["class"] != "File":
+        raise JobError(f"{url}: only files can be fetched over http, no directories")
+    folder = Path(directory) / hashlib.sha256(url.encode()).hexdigest()[:24]
+    target = folder / value["basename"]
+    if not target.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        partial = folder / f".partial-{os.getpid()}"
+        try:
+            with urllib.request.urlopen(url, timeout=60) as source, partial.open("wb") as copied:  # noqa: S310
+                shutil.copyfileobj(source, copied, 1 << 20)
+        except (URLError, OSError, ValueError) as error:
+            partial.unlink(missing_ok=True)
+            raise JobError(f"cannot download {url}: {error}") from error
+        partial.rename(target)
+    value["location"] = uri_of(str(target))
+    normalise(value)

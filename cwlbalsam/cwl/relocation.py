@@ -1,0 +1,252 @@
+"""The end of a run: its output files go into the user's output directory, under names that do not collide."""
+
+import errno
+import os
+from collections.abc import Iterator
+from typing import Any, Literal
+
+from msgspec import Struct
+
+from cwlbalsam.cwl.copying import copy_directory, copy_file
+from cwlbalsam.cwl.settling import checksum_of
+from cwlbalsam.cwl.staging import below
+from cwlbalsam.cwl.values import (
+    Value,
+    check_name,
+    is_remote,
+    list_directory,
+    outermost,
+    path_of,
+    set_name,
+    split_name,
+    uri_of,
+)
+from cwlbalsam.errors import JobError
+
+
+class Action(Struct):
+    """One thing to do: make a folder, write a literal, copy or move a file or tree."""
+
+    kind: Literal["folder", "write", "copy", "move"]
+    target: str
+    source: str = ""
+    text: str = ""
+
+
+class Relocation(Struct):
+    """What is to be done, and the output object that is true once it is done."""
+
+    outputs: dict[str, Any]
+    actions: list[Action]
+
+
+def relocate(outputs: dict[str, Any], outdir: str, owned: str, *, checksums: bool = True) -> dict[str, Any]:
+    """Bring final outputs into `outdir` and return the output object with their new locations.
+
+    outputs is changed. owned: the run's own directory; what lies in it is moved, anything else copied.
+    """
+    relocation = plan_relocation(outputs, outdir, owned)
+    perform(relocation.actions)
+    for found in outermost(relocation.outputs):
+        _complete(found, checksums)
+    return relocation.outputs
+
+
+def plan_relocation(outputs: dict[str, Any], outdir: str, owned: str) -> Relocation:
+    """Decide where everything goes, without touching a file. outputs is changed."""
+    planner = _Planner(os.path.abspath(outdir), os.path.realpath(owned))
+    for found in outermost(outputs):
+        planner.place(found, planner.outdir)
+    return Relocation(outputs, planner.actions())
+
+
+class _Planner:
+    def __init__(self, outdir: str, owned: str) -> None:
+        self.outdir = outdir
+        self.owned = owned
+        self._prepare: list[Action] = []
+        self._transfers: dict[tuple[str, str], str] = {}  # (real source, target folder and name asked for) -> target
+        self._sources: dict[str, str] = {}  # target -> real source
+        self._taken: set[str] = set()
+
+    def place(self, value: Value, folder: str) -> None:
+        """Place a value and its secondary files beside each other."""
+        if is_remote(value):
+            return
+        members = list(_group(value))
+        sources = [_source(member) for member in members]
+        known = [self._known(source, folder, member) for source, member in zip(sources, members, strict=True)]
+        names = self._names(members, known, folder)
+        for member, source, target, name in zip(members, sources, known, names, strict=True):
+            if target is None:
+                target = f"{folder}/{name}"
+                self._put(member, source, target, folder)
+            if member["basename"] != os.path.basename(target):
+                set_name(member, os.path.basename(target))
+            member["location"] = uri_of(target)
+            if member["class"] == "File":
+                member.pop("contents", None)
+
+    def _known(self, source: str | None, folder: str, member: Value) -> str | None:
+        return None if source is None else self._transfers.get((source, f"{folder}/{member['basename']}"))
+
+    def _names(self, members: list[Value], known: list[str | None], folder: str) -> list[str]:
+        """Free names for a group: its own, or all with the same number."""
+        number = 1
+        while True:
+            names = [_numbered(member["basename"], members[0], number) for member in members]
+            fresh = [f"{folder}/{name}" for name, target in zip(names, known, strict=True) if target is None]
+            if len(set(fresh)) == len(fresh) and all(
+                self._is_free(f"{folder}/{name}", member)
+                for name, member, target in zip(names, members, known, strict=True)
+                if target is None
+            ):
+                return names
+            if number > 1 and len(set(fresh)) < len(fresh):
+                raise JobError(f"output {members[0]['basename']!r} has two secondary files of one name")
+            number += 1
+
+    def _is_free(self, target: str, member: Value) -> bool:
+        if target in self._taken:
+            return False
+        if not os.path.lexists(target):
+            return True
+        return os.path.isdir(target) == (member["class"] == "Directory")  # an earlier run's, to be replaced or merged
+
+    def _put(self, member: Value, source: str | None, target: str, folder: str) -> None:
+        self._taken.add(target)
+        if source is not None:
+            self._transfers[(source, f"{folder}/{member['basename']}")] = target
+            self._sources[target] = source
+            return
+        if member["class"] == "File":
+            self._prepare.append(Action("write", target, text=member["contents"]))
+            return
+        self._prepare.append(Action("folder", target))
+        for entry in member.get("listing") or ():
+            self.place(entry, target)
+
+    def actions(self) -> list[Action]:
+        """Copies before moves: a file that goes to two places, or lies in a directory that moves, is copied first."""
+        copies: list[Action] = []
+        moves: list[Action] = []
+        moved: set[str] = set()
+        for target, source in sorted(self._sources.items(), key=lambda item: (item[1], item[0])):
+            inside = any(below(source, other) for other in moved)
+            if source in moved or inside or not self._is_movable(source):
+                copies.append(Action("copy", target, source))
+            else:
+                moved.add(source)
+                moves.append(Action("move", target, source))
+        return self._prepare + copies + moves
+
+    def _is_movable(self, source: str) -> bool:
+        if not below(source, self.owned):
+            return False
+        return not os.path.isdir(source) or not any(_leaves(link, source) for link in _links(source))
+
+
+def _group(value: Value) -> Iterator[Value]:
+    if "basename" not in value:
+        set_name(value, os.path.basename(path_of(value)) if "location" in value else "literal")
+    check_name(value["basename"])
+    yield value
+    for member in value.get("secondaryFiles") or ():
+        yield from _group(member)
+
+
+def _source(value: Value) -> str | None:
+    """Real path of what a value refers to; None for a literal."""
+    if "location" not in value:
+        return None
+    path = os.path.realpath(path_of(value))
+    if not os.path.exists(path):
+        raise JobError(f"output {path} is gone")
+    return path
+
+
+def _numbered(name: str, primary: Value, number: int) -> str:
+    """The name with a number: a.bam and a.bam.bai become a_2.bam and a_2.bam.bai."""
+    if number == 1:
+        return name
+    root = split_name(primary["basename"])[0]
+    if not name.startswith(root):
+        root = split_name(name)[0]
+    return f"{root}_{number}{name[len(root) :]}"
+
+
+def _links(directory: str) -> Iterator[str]:
+    for folder, folders, files in os.walk(directory):
+        for name in (*folders, *files):
+            if os.path.islink(f"{folder}/{name}"):
+                yield f"{folder}/{name}"
+
+
+def _leaves(link: str, directory: str) -> bool:
+    target = os.readlink(link)
+    return target.startswith("/") or below(os.path.realpath(link), directory) is None
+
+
+# --- doing it ------------------------------------------------------------------------------------------------------
+
+
+def perform(actions: list[Action]) -> None:
+    """Each file appears under its name whole or not at all."""
+    for action in actions:
+        try:
+            os.makedirs(os.path.dirname(action.target), exist_ok=True)
+            if action.kind == "folder":
+                os.makedirs(action.target, exist_ok=True)
+            elif action.kind == "write":
+                _write(action.target, action.text)
+            elif os.path.realpath(action.target) != action.source:
+                _transfer(action.source, action.target, move=action.kind == "move")
+        except OSError as error:
+            raise JobError(f"cannot put output {action.target} in place: {error.strerror}") from error
+
+
+def _partial(target: str) -> str:
+    folder, name = os.path.split(target)
+    return f"{folder}/.{name[:200]}.part-{os.getpid()}"
+
+
+def _write(target: str, text: str) -> None:
+    partial = _partial(target)
+    with open(partial, "w", encoding="utf-8", newline="") as file:
+        file.write(text)
+    os.replace(partial, target)
+
+
+def _transfer(source: str, target: str, *, move: bool) -> None:
+    is_directory = os.path.isdir(source)
+    if is_directory and os.path.isdir(target):
+        for name in sorted(os.listdir(source)):
+            _transfer(f"{source}/{name}", f"{target}/{name}", move=move)
+        return
+    if move:
+        try:
+            os.rename(source, target)
+            return
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+    partial = _partial(target)
+    (copy_directory if is_directory else copy_file)(source, partial)
+    os.replace(partial, target)
+
+
+def _complete(value: Value, checksums: bool) -> None:
+    """Fill in what the output object says of files: sizes, checksums, what directories hold."""
+    if is_remote(value):
+        return
+    if value["class"] == "File":
+        path = path_of(value)
+        if "size" not in value:
+            value["size"] = os.stat(path).st_size
+        if checksums and "checksum" not in value:
+            value["checksum"] = checksum_of(path)
+    else:
+        value["listing"] = list_directory(path_of(value)) if "listing" not in value else value["listing"]
+    for key in ("secondaryFiles", "listing"):
+        for inner in value.get(key) or ():
+            _complete(inner, checksums)

@@ -1,0 +1,107 @@
+"""The Program cache: a compiled document is found again by what was read to compile it.
+
+An entry is one file named by (document, options, versions); it lists every URL that was read with its sha256. Nothing
+here imports cwltool or schema-salad unless a document must be compiled.
+"""
+
+import hashlib
+import os
+import tempfile
+from contextlib import suppress
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+from urllib.request import urlopen
+
+import msgspec
+
+from cwlbalsam import __version__
+from cwlbalsam.cwl.records import Program
+from cwlbalsam.errors import Problem
+from cwlbalsam.parser.options import CompileOptions
+
+FETCH_SECONDS = 30.0
+
+
+class CacheEntry(msgspec.Struct, frozen=True):
+    """What a cache file holds. warnings: (place, message, hint) each."""
+
+    files: dict[str, str]
+    warnings: tuple[tuple[str, str, str], ...]
+    program: bytes
+
+
+class Loaded(msgspec.Struct, frozen=True):
+    """A Program, its msgpack as workers get it, and the compiler's doubts."""
+
+    program: Program
+    encoded: bytes
+    warnings: tuple[Problem, ...]
+    cached: bool
+
+
+def load_program(name: str, options: CompileOptions, folder: Path | None) -> Loaded:
+    """The Program of a document: from the cache if nothing that was read has changed, else compiled and kept.
+
+    folder: of the cache; None: no cache. Raises DocumentError like `compile_document`.
+    """
+    path = folder / f"{_key(name, options)}.msgpack" if folder else None
+    if path is not None and (entry := _read(path)) is not None:
+        program = msgspec.msgpack.decode(entry.program, type=Program)
+        return Loaded(program, entry.program, tuple(Problem(*warning) for warning in entry.warnings), cached=True)
+    from cwlbalsam.parser.compile import compile_document
+
+    compiled = compile_document(name, options)
+    encoded = msgspec.msgpack.encode(compiled.program)
+    if path is not None:
+        warnings = tuple((warning.place, warning.message, warning.hint) for warning in compiled.warnings)
+        _write(path, CacheEntry(compiled.files, warnings, encoded))
+    return Loaded(compiled.program, encoded, compiled.warnings, cached=False)
+
+
+def _key(name: str, options: CompileOptions) -> str:
+    if "://" not in name:
+        path, mark, fragment = name.partition("#")
+        name = str(Path(name).absolute()) if Path(name).exists() else f"{Path(path).absolute()}{mark}{fragment}"
+    parts = (name.encode(), options.key(), *(text.encode() for text in _versions()))
+    return hashlib.sha256(b"\0".join(parts)).hexdigest()
+
+
+@cache
+def _versions() -> tuple[str, ...]:
+    return (__version__, version("cwltool"), version("schema-salad"))
+
+
+def _read(path: Path) -> CacheEntry | None:
+    try:
+        entry = msgspec.msgpack.decode(path.read_bytes(), type=CacheEntry)
+    except (OSError, msgspec.DecodeError):
+        return None
+    return entry if all(_digest(url) == known for url, known in entry.files.items()) else None
+
+
+def _digest(url: str) -> str | None:
+    """sha256 of what a URL holds now; None if it cannot be read."""
+    try:
+        parts = urlsplit(url)
+        if parts.scheme == "file":
+            data = Path(unquote(parts.path)).read_bytes()
+        elif parts.scheme in ("http", "https"):
+            with urlopen(url, timeout=FETCH_SECONDS) as response:  # noqa: S310 (the scheme is checked above)
+                data = response.read()
+        else:
+            return None
+    except OSError:
+        return None
+    return hashlib.sha256(data).hexdigest()
+
+
+def _write(path: Path, entry: CacheEntry) -> None:
+    """Keep an entry; a cache that cannot be written is no reason to fail."""
+    with suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".new-")
+        with os.fdopen(handle, "wb") as file:
+            file.write(msgspec.msgpack.encode(entry))
+        Path(name).rename(path)

@@ -1,0 +1,259 @@
+"""What can be wrong with a workflow although its document is valid: checked on lowered records, before anything runs."""
+
+import difflib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+import networkx
+
+from cwlbalsam.cwl.records import (
+    ArrayType,
+    EnumType,
+    Field,
+    Link,
+    Primitive,
+    Process,
+    RecordType,
+    Source,
+    Step,
+    Type,
+    UnionType,
+    WorkflowProcess,
+)
+from cwlbalsam.errors import Problem
+from cwlbalsam.parser.types import NULL
+
+Features = Mapping[str, frozenset[str]]
+# A value of the left type may be given where the right one is wanted.
+WIDENINGS = {
+    ("int", "long"),
+    ("int", "float"),
+    ("int", "double"),
+    ("long", "float"),
+    ("long", "double"),
+    ("float", "double"),
+}
+
+
+def check_workflow(
+    workflow: WorkflowProcess, processes: Sequence[Process | None], features: Features
+) -> tuple[list[Problem], list[Problem]]:
+    """Mistakes and doubts. features: requirement classes that hold for each step, and under "" for the workflow."""
+    problems: list[Problem] = []
+    warnings: list[Problem] = []
+    for step in workflow.steps:
+        process = processes[step.run]
+        assert process is not None
+        problems += _check_interface(step, process)
+        problems += _check_features(step, process, features[step.name])
+    for link in workflow.links:
+        if len(link.sources) > 1 and "MultipleInputFeatureRequirement" not in features[""]:
+            problems.append(_missing_feature(link.place, "MultipleInputFeatureRequirement", "several sources"))
+    if not problems:
+        found, doubts = _check_links(workflow, processes)
+        problems += found
+        warnings += doubts
+        problems += _check_cycles(workflow)
+    return problems, warnings
+
+
+def fits(source: Type, sink: Type, *, strict: bool = False) -> bool:
+    """Whether values of the source type are values of the sink type: all of them (strict) or some but null."""
+    if "Any" in (_primitive(source), _primitive(sink)):
+        return True
+    if isinstance(source, UnionType):
+        if strict:
+            return all(fits(option, sink, strict=True) for option in source.options)
+        return any(fits(option, sink) for option in source.options if option != NULL)
+    if isinstance(sink, UnionType):
+        return any(fits(source, option, strict=strict) for option in sink.options)
+    match source, sink:
+        case ArrayType(), ArrayType():
+            return fits(source.items, sink.items, strict=strict)
+        case RecordType(), RecordType():
+            given = {field.name: field.type for field in source.fields}
+            return all(fits(given.get(field.name, NULL), field.type, strict=strict) for field in sink.fields)
+        case EnumType(), EnumType():
+            return bool(set(source.symbols) <= set(sink.symbols) if strict else set(source.symbols) & set(sink.symbols))
+        case EnumType(), Primitive(name="string"):
+            return True
+        case Primitive(name="string"), EnumType():
+            return not strict
+    return source == sink or (_primitive(source), _primitive(sink)) in WIDENINGS
+
+
+def show_type(value: Type) -> str:
+    """A type as people write it: `File?`, `int[]`, `string | int`."""
+    match value:
+        case Primitive():
+            return value.name
+        case ArrayType():
+            inner = show_type(value.items)
+            return f"({inner})[]" if isinstance(value.items, UnionType) else f"{inner}[]"
+        case UnionType():
+            others = [option for option in value.options if option != NULL]
+            if len(others) == 1 and len(value.options) == 2:
+                return f"{show_type(others[0])}?"
+            return " | ".join(map(show_type, value.options))
+        case EnumType():
+            return value.name or f"enum({', '.join(value.symbols)})"
+        case RecordType():
+            return value.name or "record"
+
+
+def did_you_mean(wanted: str, known: Iterable[str]) -> str:
+    """A hint: the names most like the wanted one, else all of them."""
+    names = sorted(known)
+    close = difflib.get_close_matches(wanted, names, 3)
+    if close:
+        return f"did you mean {' or '.join(map(repr, close))}?"
+    return f"there are {', '.join(map(repr, names))}" if names else "there are none"
+
+
+def _primitive(value: Type) -> str:
+    return value.name if isinstance(value, Primitive) else ""
+
+
+def _check_interface(step: Step, process: Process) -> Iterator[Problem]:
+    known = {field.name for field in process.outputs}
+    for name in step.outputs:
+        if name not in known:
+            message = f"step '{step.name}': '{process.id}' has no output '{name}'"
+            yield Problem(step.place, message, did_you_mean(name, known))
+    given = {link.name for link in step.inputs}
+    for field in process.inputs:
+        if field.name not in given and field.default is None and not accepts_null(field.type):
+            message = f"step '{step.name}': required input '{field.name}' of '{process.id}' is not given"
+            yield Problem(step.place, message, f"add `{field.name}:` under the step's `in`")
+    for name in step.scatter:
+        if name not in given:
+            message = f"step '{step.name}' scatters over '{name}', which is no input of the step"
+            yield Problem(step.place, message, did_you_mean(name, given))
+
+
+def accepts_null(value: Type) -> bool:
+    """Whether a parameter of this type may be left out."""
+    return value == NULL or (isinstance(value, UnionType) and NULL in value.options)
+
+
+def _check_features(step: Step, process: Process, features: frozenset[str]) -> Iterator[Problem]:
+    wanted = {
+        "ScatterFeatureRequirement": ("scatter", bool(step.scatter)),
+        "SubworkflowFeatureRequirement": ("a workflow as a step", isinstance(process, WorkflowProcess)),
+        "MultipleInputFeatureRequirement": ("several sources", any(len(link.sources) > 1 for link in step.inputs)),
+        "StepInputExpressionRequirement": ("valueFrom", any(link.value_from is not None for link in step.inputs)),
+    }
+    for name, (what, used) in wanted.items():
+        if used and name not in features:
+            yield _missing_feature(step.place, name, f"step '{step.name}': {what}")
+
+
+def _missing_feature(place: str, name: str, what: str) -> Problem:
+    return Problem(place, f"{what} needs {name}", f"add `requirements: {{{name}: {{}}}}` to the workflow")
+
+
+def _check_links(workflow: WorkflowProcess, processes: Sequence[Process | None]) -> tuple[list[Problem], list[Problem]]:
+    sources = _source_types(workflow, processes)
+    problems: list[Problem] = []
+    warnings: list[Problem] = []
+    for link, sink, what, converted in _sinks(workflow, processes):
+        for source in link.sources:
+            given = sources.get((source.step, source.port))
+            name = f"{source.step}/{source.port}".strip("/")
+            if given is None:
+                names = [f"{step}/{port}".strip("/") for step, port in sources]
+                problems.append(Problem(link.place, f"{what}: no such source '{name}'", did_you_mean(name, names)))
+                continue
+            if converted:
+                continue
+            merged = _merged(given, link)
+            if not fits(merged, sink):
+                message = f"{what}: source '{name}' of type {show_type(merged)} cannot be a {show_type(sink)}"
+                problems.append(Problem(link.place, message))
+            elif not fits(merged, sink, strict=True):
+                message = f"{what}: source '{name}' of type {show_type(merged)} may be no {show_type(sink)}"
+                warnings.append(Problem(link.place, message))
+    return problems, warnings
+
+
+def _source_types(workflow: WorkflowProcess, processes: Sequence[Process | None]) -> dict[tuple[str, str], Type]:
+    types: dict[tuple[str, str], Type] = {("", field.name): field.type for field in workflow.inputs}
+    for step in workflow.steps:
+        process = processes[step.run]
+        assert process is not None
+        outputs = {field.name: field.type for field in process.outputs}
+        depth = len(step.scatter) if step.scatter_method == "nested_crossproduct" else bool(step.scatter)
+        for name in step.outputs:
+            value = outputs[name]
+            if step.when is not None and step.loop is None:
+                value = _union(NULL, value)
+            for _ in range(depth):
+                value = ArrayType(items=value)
+            if step.loop is not None and step.loop.output_method == "all_iterations":
+                value = ArrayType(items=value)
+            types[step.name, name] = value
+    return types
+
+
+def _sinks(workflow: WorkflowProcess, processes: Sequence[Process | None]) -> Iterator[tuple[Link, Type, str, bool]]:
+    """Link, type wanted, what to call it, and whether an expression comes between so that types say nothing."""
+    for step in workflow.steps:
+        process = processes[step.run]
+        assert process is not None
+        fields: dict[str, Field] = {field.name: field for field in process.inputs}
+        for link in step.inputs:
+            field = fields.get(link.name)
+            sink: Type = field.type if field else Primitive(name="Any")
+            if field and (field.default is not None or link.default is not None):
+                sink = _union(NULL, sink)
+            if link.name in step.scatter:
+                sink = ArrayType(items=sink)
+            yield link, sink, f"step '{step.name}', input '{link.name}'", link.value_from is not None
+    outputs = {field.name: field.type for field in workflow.outputs}
+    for link in workflow.links:
+        yield link, outputs[link.name], f"workflow output '{link.name}'", False
+
+
+def _merged(source: Type, link: Link) -> Type:
+    """What one source contributes to its sink, after linkMerge and pickValue."""
+    if link.pick_value in ("first_non_null", "the_only_non_null") and len(link.sources) > 1:
+        return _without_null(source)
+    if link.link_merge == "merge_flattened":
+        source = source if isinstance(source, ArrayType) else ArrayType(items=source)
+    elif link.link_merge == "merge_nested":
+        source = ArrayType(items=source)
+    if link.pick_value and isinstance(source, ArrayType):
+        inner = _without_null(source.items)
+        return ArrayType(items=inner) if link.pick_value == "all_non_null" else inner
+    return source
+
+
+def _union(*types: Type) -> Type:
+    options: list[Type] = []
+    for value in types:
+        options.extend(value.options if isinstance(value, UnionType) else [value])
+    return UnionType(options=tuple(dict.fromkeys(options)))
+
+
+def _without_null(value: Type) -> Type:
+    if not isinstance(value, UnionType):
+        return value
+    rest = tuple(option for option in value.options if option != NULL)
+    return rest[0] if len(rest) == 1 else UnionType(options=rest)
+
+
+def _check_cycles(workflow: WorkflowProcess) -> Iterator[Problem]:
+    places = {step.name: step.place for step in workflow.steps}
+    graph = networkx.DiGraph()
+    for step in workflow.steps:
+        graph.add_edges_from((source.step, step.name) for source in _all_sources(step) if source.step)
+    for component in networkx.strongly_connected_components(graph):
+        start = min(component)
+        if len(component) > 1 or graph.has_edge(start, start):
+            cycle = [edge[0] for edge in networkx.find_cycle(graph.subgraph(component), start)]
+            path = " -> ".join([*cycle, cycle[0]])
+            yield Problem(places[start], f"steps wait for each other in a circle: {path}")
+
+
+def _all_sources(step: Step) -> Iterator[Source]:
+    for link in step.inputs:
+        yield from link.sources

@@ -1,0 +1,262 @@
+"""The front end: documents are fetched, resolved and validated by cwltool and schema-salad, each file once.
+
+The only module, with `parser.ontology`, that imports them (0.5 s): import it lazily.
+"""
+
+import difflib
+import hashlib
+import logging
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urldefrag, urlsplit
+
+from cwltool import process as cwltool_process
+from cwltool.context import LoadingContext
+from cwltool.load_tool import default_loader, fetch_document, resolve_and_validate_document, resolve_tool_uri
+from schema_salad.exceptions import SchemaSaladException, ValidationException
+from schema_salad.fetcher import DefaultFetcher
+from schema_salad.sourceline import SourceLine, cmap
+
+from cwlbalsam.errors import DocumentError, Problem
+
+VERSIONS = ("v1.0", "v1.1", "v1.2")
+DEV_VERSIONS = ("v1.1.0-dev1", "v1.2.0-dev1", "v1.2.0-dev2", "v1.2.0-dev3", "v1.2.0-dev4", "v1.2.0-dev5", "v1.3.0-dev1")
+EXTENSIONS_MARK = "http://commonwl.org/cwltool#"
+EXTENSIONS = {
+    "v1.0": "extensions.yml",
+    "v1.1": "extensions-v1.1.yml",
+    "v1.2": "extensions-v1.2.yml",
+    "v1.3.0-dev1": "extensions-v1.3.yml",
+}
+MAX_SUGGESTIONS = 3
+
+logging.getLogger("cwltool").setLevel(logging.ERROR)
+logging.getLogger("salad").setLevel(logging.ERROR)
+logging.getLogger("rdflib.term").setLevel(logging.ERROR)
+
+
+@dataclass(frozen=True)
+class Document:
+    """One file, resolved: identifiers are absolute URIs, maps are lists. `root` is a process or a list of them."""
+
+    uri: str
+    root: Any
+    version: str
+    namespaces: Mapping[str, str]
+    schemas: tuple[str, ...]
+    index: Mapping[str, Any]
+
+
+@dataclass
+class Library:
+    """All documents of one compilation, by URI without fragment, and every file that was read with its sha256."""
+
+    enable_dev: bool = False
+    strict: bool = True
+    files: dict[str, str] = field(default_factory=dict)
+    documents: dict[str, Document] = field(default_factory=dict)
+
+    def resolve(self, name: str) -> str:
+        """The URI of a document given as a path, `path#fragment` or URL. Raises DocumentError if there is none."""
+        path, mark, fragment = name.partition("#")
+        if Path(name).exists():
+            return Path(name).absolute().as_uri()
+        if mark and Path(path).exists():
+            return f"{Path(path).absolute().as_uri()}#{fragment}"
+        try:
+            return str(resolve_tool_uri(name)[0])
+        except SchemaSaladException as error:
+            raise DocumentError([Problem("", f"no such document: {name}", _similar_files(path))]) from error
+
+    def document(self, uri: str) -> Document:
+        """The document with this URI (its fragment is ignored), loaded on first use."""
+        base = urldefrag(uri)[0]
+        if base not in self.documents:
+            self.documents[base] = self._load(base)
+        return self.documents[base]
+
+    def process(self, uri: str) -> tuple[Any, Document]:
+        """The node of a process. Without a fragment, a `$graph` gives its `#main`."""
+        document = self.document(uri)
+        if urldefrag(uri)[1]:
+            node = document.index.get(uri)
+            if not isinstance(node, Mapping) or "class" not in node:
+                raise _missing_fragment(uri, document)
+            return node, document
+        if isinstance(document.root, Mapping):
+            return document.root, document
+        for node in document.root:
+            if node["id"] == f"{document.uri}#main":
+                return node, document
+        raise _missing_fragment(f"{document.uri}#main", document)
+
+    def requirements(self, uri: str, requirements: Sequence[Mapping[str, Any]]) -> tuple[Any, Document]:
+        """Requirements from outside a document, resolved and validated as if a tool beside it had them."""
+        _, document = self.process(uri)
+        tool = {
+            "id": f"{document.uri}#cwlbalsam-overrides-{len(self.documents)}",
+            "cwlVersion": document.version,
+            "class": "CommandLineTool",
+            "baseCommand": "true",
+            "inputs": [],
+            "outputs": [],
+            "requirements": [dict(entry) for entry in requirements],
+        }
+        name = tool["id"]
+        self.documents[name] = self._load_node(cmap(tool, fn=show_uri(document.uri)), name)
+        return self.documents[name].root, self.documents[name]
+
+    def fetch(self, url: str) -> str:
+        """A text that a document refers to, remembered like the documents themselves."""
+        try:
+            return default_loader(self._fetcher).fetcher.fetch_text(url)
+        except SchemaSaladException as error:
+            raise DocumentError(list(_problems(error, url, LoadingContext()))) from error
+
+    def _load(self, uri: str) -> Document:
+        return self._load_node(uri, uri)
+
+    def _load_node(self, source: Any, uri: str) -> Document:
+        """source: a URI, or a node that stands under the URI although no file holds it."""
+        context = LoadingContext(
+            {
+                "do_update": False,
+                "enable_dev": self.enable_dev,
+                "strict": self.strict,
+                "skip_schemas": True,  # its graph is shared by all documents of the process: see parser.ontology
+                "fetcher_constructor": self._fetcher,
+            }
+        )
+        try:
+            context, node, _ = fetch_document(source, context)
+            version = self._version(node, uri)
+            extended = source is not uri or EXTENSIONS_MARK in context.loader.fetcher.fetch_text(uri)
+            _use_schema(version, extended=extended)
+            context, _ = resolve_and_validate_document(context, node, uri)
+            root, metadata = context.loader.resolve_ref(uri)
+        except SchemaSaladException as error:
+            raise DocumentError(list(_problems(error, uri, context))) from error
+        except RecursionError as error:
+            raise DocumentError(
+                [Problem(show_uri(uri), "the document is nested too deeply, or imports itself")]
+            ) from error
+        return Document(
+            uri=uri,
+            root=root,
+            version=version,
+            namespaces=dict(metadata.get("$namespaces") or {}),
+            schemas=tuple(metadata.get("$schemas") or ()),
+            index=context.loader.idx,
+        )
+
+    def _fetcher(self, known: dict[str, Any], session: Any) -> "RecordingFetcher":
+        return RecordingFetcher(known, session, self.files)
+
+    def _version(self, node: Any, uri: str) -> str:
+        if not isinstance(node, Mapping):
+            raise ValidationException(f"a CWL document is a mapping, not a {type(node).__name__}")
+        version = node.get("cwlVersion")
+        if version is None:
+            raise ValidationException("no cwlVersion found; add, for example, `cwlVersion: v1.2` as the first line")
+        version = re.sub(r"^(cwl:|https://w3id.org/cwl/cwl#)", "", str(version))
+        known = VERSIONS + (DEV_VERSIONS if self.enable_dev else ())
+        if version not in known:
+            way_out = "with --enable-dev it is accepted" if version in DEV_VERSIONS else f"known: {', '.join(known)}"
+            message = f"cwlVersion {version!r} is not supported; {way_out}"
+            raise ValidationException(message, SourceLine(node, "cwlVersion"))
+        return version
+
+
+class RecordingFetcher(DefaultFetcher):
+    """Notes the sha256 of every text that a compilation reads, for the Program cache."""
+
+    def __init__(self, known: dict[str, Any], session: Any, files: dict[str, str]) -> None:
+        super().__init__(known, session)
+        self.files = files
+
+    def fetch_text(self, url: str, content_types: list[str] | None = None) -> str:
+        """See DefaultFetcher."""
+        builtin = isinstance(self.cache.get(url), str)
+        text = super().fetch_text(url, content_types)
+        if not builtin:
+            self.files[url] = hashlib.sha256(text.encode()).hexdigest()
+        return str(text)
+
+
+def place_of(node: Any, key: str | int | None, document: Document) -> str:
+    """`file:line:column` of a key (or of the node itself), as far as the loader kept it."""
+    position = getattr(node, "lc", None)
+    if position is None:
+        return show_uri(document.uri)
+    name = getattr(position, "filename", None) or document.uri
+    data = position.data or {}
+    entry = data.get(key) if isinstance(data, dict) and key is not None else None
+    line, column = (entry[0], entry[1]) if entry else (position.line or 0, position.col or 0)
+    return f"{show_uri(name)}:{line + 1}:{column + 1}"
+
+
+@cache
+def show_uri(uri: str) -> str:
+    """A path for a `file:` URI (or for a path relative to the current directory), else the URI."""
+    if uri.startswith("file://"):
+        return unquote(urlsplit(uri).path)
+    return uri if "://" in uri else str(Path(uri).resolve())
+
+
+def _problems(error: SchemaSaladException, uri: str, context: LoadingContext) -> Iterator[Problem]:
+    names = [str(key) for key in context.loader.idx] if context.loader else []
+    for leaf in error.leaves() or [error]:
+        place = show_uri(uri)
+        if leaf.file and leaf.start:
+            place = f"{show_uri(leaf.file)}:{leaf.start[0]}:{leaf.start[1]}"
+        message = re.sub(r",?\s+tried\s+\S+(\s+\S+://\S+)*", "", str(leaf.message)).strip()
+        yield Problem(place, message.replace("file://", ""), _suggestion(str(leaf.message), names))
+
+
+def _suggestion(message: str, names: list[str]) -> str:
+    match = re.search(r"unknown identifier '([^']*)', tried (\S+)", message)
+    if not match:
+        return ""
+    wanted, base = match[1], urldefrag(match[2])[0]
+    known = {name.partition("#")[2] for name in names if name.startswith(f"{base}#")}
+    close = difflib.get_close_matches(wanted, [name for name in known if name], MAX_SUGGESTIONS, 0.5)
+    return f"did you mean {' or '.join(repr(name) for name in close)}?" if close else ""
+
+
+def _missing_fragment(uri: str, document: Document) -> DocumentError:
+    known = [str(key) for key, node in document.index.items() if isinstance(node, Mapping) and "class" in node]
+    names = sorted(key.removeprefix(document.uri) for key in known if key.startswith(f"{document.uri}#"))
+    hint = f"it holds {', '.join(names)}" if names else ""
+    fragment = urldefrag(uri)[1]
+    return DocumentError([Problem(show_uri(document.uri), f"there is no process '#{fragment}'", hint)])
+
+
+def _similar_files(path: str) -> str:
+    folder = Path(path).parent
+    names = [entry.name for entry in folder.iterdir()] if folder.is_dir() else []
+    close = difflib.get_close_matches(Path(path).name, names, MAX_SUGGESTIONS)
+    return f"did you mean {' or '.join(str(folder / name) for name in close)}?" if close else ""
+
+
+_schemas: dict[tuple[str, bool], Any] = {}
+
+
+def _use_schema(version: str, *, extended: bool) -> None:
+    """Put the schema of a version, with cwltool's extensions or without, where cwltool looks for it.
+
+    cwltool knows one of the two per process; documents of both kinds are compiled here.
+    """
+    extended = extended and version in EXTENSIONS
+    if (version, extended) not in _schemas:
+        if extended:
+            text = files("cwltool").joinpath(EXTENSIONS[version]).read_text("utf-8")
+            cwltool_process.use_custom_schema(version, "http://commonwl.org/cwltool", text)
+        else:
+            cwltool_process.use_standard_schema(version)
+        _schemas[version, extended] = cwltool_process.get_schema(version)
+    cwltool_process.SCHEMA_CACHE[version] = _schemas[version, extended]
