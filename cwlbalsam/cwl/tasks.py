@@ -7,8 +7,9 @@ from typing import Literal
 
 from msgspec import Raw, Struct
 
-TaskMode = Literal["run", "bind", "size"]
+TaskMode = Literal["run", "bind", "prologue", "size"]
 """run: the whole job. bind: a subworkflow's boundary: prologue, defaults, checks; its outputs are the bound inputs.
+prologue: the step alone, for a loop: its outputs are the step inputs after value_from, undeclared ones too.
 size: evaluate the job's resource expressions only; its outputs are a `Grant`'s fields."""
 
 
