@@ -25,11 +25,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         click.echo(f"{NAME} {__version__}")
         return 0
     try:
-        run.main(words, prog_name=NAME, standalone_mode=False)
-    except SystemExit as ending:
-        return ending.code if isinstance(ending.code, int) else EXIT_FAILED
-    except click.exceptions.Exit as ending:
-        return ending.exit_code
+        ending = run.main(words, prog_name=NAME, standalone_mode=False)
+        return ending if isinstance(ending, int) else 0
+    except SystemExit as exit_:
+        return exit_.code if isinstance(exit_.code, int) else EXIT_FAILED
     except click.ClickException as error:
         error.show()
         return EXIT_FAILED
@@ -43,7 +42,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         traceback.print_exc()
         return EXIT_BUG
-    return 0
 
 
 if __name__ == "__main__":
