@@ -1,0 +1,34 @@
+"""Runs a suite's tests by cwlbalsam itself, in the process that asks."""
+
+import os
+import sys
+import traceback
+from pathlib import Path
+
+from msgspec import structs
+
+from cwlbalsam.errors import EXIT_BUG, UserError
+from cwlbalsam.service.inputs import InputSource
+from cwlbalsam.service.options import RunOptions
+from cwlbalsam.service.suite import Answer, Executor, SuiteTest
+
+
+def inside_executor(options: RunOptions) -> Executor:
+    """What all tests need is loaded here, once. Runs are kept in a home beside the test's outputs, not the user's."""
+    from cwlbalsam.parser import frontend  # noqa: F401 (loaded before any slot is forked)
+    from cwlbalsam.service.run import run_document
+
+    def execute(test: SuiteTest, outdir: Path) -> Answer:
+        home = outdir.parent / f"home{os.getpid()}"
+        asked = structs.replace(options, directory=str(Path.cwd()), outdir=str(outdir), home=str(home))
+        try:
+            result = run_document(test.tool, InputSource(file=test.job), asked)
+        except UserError as error:
+            print(error, file=sys.stderr, flush=True)
+            return Answer(error.exit_code)
+        except Exception:
+            traceback.print_exc()
+            return Answer(EXIT_BUG, bug=True)
+        return Answer(int(result.exit_code), result.outputs)
+
+    return execute
