@@ -10,12 +10,12 @@ from cwlbalsam.service.documents import compile_program
 from cwlbalsam.service.graph import render
 
 
-@click.command()
+@click.command("graph")
 @click.argument("document")
 @click.option("--format", "form", type=click.Choice(["dot", "svg"]), help="[default: by FILE's name, else dot]")
 @click.option("-o", "--output", default="", metavar="FILE", help="Write here, not to stdout.")
 @document_options
-def graph(document: str, form: str | None, output: str, **given: Any) -> None:
+def command(document: str, form: str | None, output: str, **given: Any) -> None:
     """Draw DOCUMENT: its inputs, steps and outputs, subworkflows opened. In Graphviz's DOT, or as SVG.
 
     \b

@@ -9,11 +9,11 @@ from cwlbalsam.cli.output import print_text
 from cwlbalsam.service.documents import pack_document
 
 
-@click.command()
+@click.command("pack")
 @click.argument("document")
 @click.option("-o", "--output", default="", metavar="FILE", help="Write here, not to stdout.")
 @document_options
-def pack(document: str, output: str, **given: Any) -> None:
+def command(document: str, output: str, **given: Any) -> None:
     """Put DOCUMENT and all that it refers to into one JSON document.
 
     \b

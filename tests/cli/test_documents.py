@@ -5,12 +5,12 @@ import pytest
 from click import Command
 from click.testing import CliRunner, Result
 
-from cwlbalsam.cli.deps import deps
-from cwlbalsam.cli.graph import graph
-from cwlbalsam.cli.make_template import make_template
-from cwlbalsam.cli.pack import pack
-from cwlbalsam.cli.run import run
-from cwlbalsam.cli.validate import validate
+from cwlbalsam.cli.deps import command as deps
+from cwlbalsam.cli.graph import command as graph
+from cwlbalsam.cli.make_template import command as make_template
+from cwlbalsam.cli.pack import command as pack
+from cwlbalsam.cli.run import command as run
+from cwlbalsam.cli.validate import command as validate
 
 TOOL = """
 cwlVersion: v1.0
@@ -34,6 +34,7 @@ outputs:
 @pytest.fixture(autouse=True)
 def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CWLBALSAM_HOME", str(tmp_path / "home"))
     Path("tool.cwl").write_text(TOOL)
     Path("wf.cwl").write_text(WORKFLOW)
     Path("bad.cwl").write_text(WORKFLOW.replace("step/out", "stepp/out"))

@@ -5,7 +5,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from cwlbalsam.cli.cwl_runner import main
-from cwlbalsam.cli.run import run
+from cwlbalsam.cli.run import command as run
 from cwlbalsam.cli.run_options import ALL, make_options
 from cwlbalsam.service.options import RunOptions
 
@@ -158,3 +158,24 @@ def test_mistakes_are_told_in_one_line_without_output(
 def test_the_version_is_one_line(capfd: pytest.CaptureFixture[str]) -> None:
     assert main(["--version"]) == 0
     assert capfd.readouterr().out.startswith("cwlbalsam-cwl-runner 0.")
+
+
+def test_a_single_step_runs_alone(workplace: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    (workplace / "wf.cwl").write_text(
+        """
+cwlVersion: v1.2
+class: Workflow
+inputs: {word: string, unused: string}
+steps:
+  say: {run: tool.cwl, in: {word: word}, out: [said]}
+  broken: {run: missing-command.cwl, in: {word: unused}, out: [said]}
+outputs:
+  said: {type: File, outputSource: say/said}
+  never: {type: File, outputSource: broken/said}
+"""
+    )
+    (workplace / "missing-command.cwl").write_text(TOOL.replace("echo", "no-such-command"))
+    assert main(["--single-step", "say", "wf.cwl", "--word", "alone"]) == 0
+    assert json.loads(capfdbinary.readouterr().out)["said"]["size"] == 6
+    assert main(["--target", "said", "wf.cwl", "--word", "again!"]) == 0
+    assert set(json.loads(capfdbinary.readouterr().out)) == {"said"}
