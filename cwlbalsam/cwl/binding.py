@@ -25,7 +25,7 @@ class Part(NamedTuple):
 
 
 def command_line(frame: Frame, process: ToolProcess) -> list[str]:
-    """argv of a job. With ShellCommandRequirement it is a shell's, and all is quoted but what says shellQuote: false."""
+    """argv of a job. With ShellCommandRequirement it is a shell's; all is quoted but what says shellQuote: false."""
     parts = list(_argument_parts(frame, process))
     for field in bound_fields(process):
         value = frame.inputs[field.name]
@@ -143,7 +143,7 @@ def _bind(frame: Frame, kind: Type, binding: Binding | None, value: Any, where: 
     _bind_at(frame, kind, binding, own, value, where, parts)
 
 
-def _bind_at(  # noqa: PLR0913 - the recursion's state
+def _bind_at(
     frame: Frame, kind: Type, binding: Binding | None, own: Key | None, value: Any, where: _Where, parts: list[Part]
 ) -> None:
     """Bind a value whose own binding has the key `own`, and what it holds."""
@@ -181,7 +181,7 @@ def _bind_at(  # noqa: PLR0913 - the recursion's state
                 _bind(frame, field.type, field.binding, value[field.name], inside, parts)
 
 
-def _bind_items(  # noqa: PLR0913 - the recursion's state
+def _bind_items(
     frame: Frame, kind: Type, binding: Binding | None, own: Key | None, items: Any, where: _Where, parts: list[Part]
 ) -> None:
     for index, item in enumerate(items):

@@ -67,7 +67,7 @@ class Prepared:
 
     __slots__ = ("_frame", "_secrets", "_stage", "command", "ending", "outputs")
 
-    def __init__(  # noqa: PLR0913
+    def __init__(
         self,
         ending: Ending | None,
         outputs: dict[str, Any],
@@ -138,7 +138,7 @@ def prepare(program: Program, task: Task, settings: Settings, tmpdir: str) -> Pr
     return prepared
 
 
-def _prepare(  # noqa: PLR0913
+def _prepare(
     program: Program, process: Process, task: Task, values: dict[str, Any], settings: Settings, tmpdir: str
 ) -> Prepared:
     if task.step is not None:
@@ -164,7 +164,7 @@ def _prepare(  # noqa: PLR0913
     frame.runtime.update(runtime_of(task.grant if task.grant != _UNKNOWN_GRANT else _grant(frame)))
     if isinstance(process, ToolProcess):
         return _prepare_tool(frame, process, task, tmpdir)
-    assert isinstance(process, ExpressionProcess)  # noqa: S101 - for the type checker
+    assert isinstance(process, ExpressionProcess)
     return _run_expression(frame, process, task.directory, tmpdir)
 
 

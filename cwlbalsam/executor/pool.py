@@ -40,7 +40,7 @@ class WorkerPool:
     log is only renamed. programs: digest -> msgpack of a Program.
     """
 
-    def __init__(  # noqa: PLR0913
+    def __init__(
         self,
         workers: int,
         settings: Settings,
@@ -85,7 +85,7 @@ class WorkerPool:
         self._loop = asyncio.get_running_loop()
         self._on_outcomes = on_outcomes
         self._idle = asyncio.Event()
-        assert self._server is not None, "start() comes first"  # noqa: S101
+        assert self._server is not None, "start() comes first"
         self._server.setblocking(False)
         self._loop.add_reader(self._server, self._read_deaths)
         for link in self._links.values():
@@ -166,7 +166,7 @@ class WorkerPool:
     # --- connections ---
 
     def _add_worker(self) -> None:
-        assert self._server is not None  # noqa: S101
+        assert self._server is not None
         self._numbers += 1
         link = _Link(self._numbers, request_worker(self._server, self._numbers))
         link.connection.setblocking(False)
@@ -176,7 +176,7 @@ class WorkerPool:
             self._attach(link)
 
     def _attach(self, link: _Link) -> None:
-        assert self._loop is not None  # noqa: S101
+        assert self._loop is not None
         self._loop.add_reader(link.connection, self._read, link)
         self._schedule_turn()
 
@@ -196,7 +196,7 @@ class WorkerPool:
         except OSError:
             data = b""
         if not data:
-            assert self._loop is not None  # noqa: S101
+            assert self._loop is not None
             self._loop.remove_reader(link.connection)  # the fork server will say that it has died
             if self._server is None:
                 self._mourn(link.number, "")
@@ -209,7 +209,7 @@ class WorkerPool:
             self._schedule_turn()
 
     def _flush(self, link: _Link) -> None:
-        assert self._loop is not None  # noqa: S101
+        assert self._loop is not None
         try:
             while link.outbox:
                 with link.outbox.peek() as data:
@@ -225,7 +225,7 @@ class WorkerPool:
     # --- deaths ---
 
     def _read_deaths(self) -> None:
-        assert self._server is not None and self._loop is not None  # noqa: S101
+        assert self._server is not None and self._loop is not None
         try:
             data = self._server.recv(4096)
         except (BlockingIOError, InterruptedError):
