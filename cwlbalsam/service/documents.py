@@ -55,7 +55,8 @@ def check_document(document: str, options: RunOptions, inputs: InputSource | Non
         if not inputs or not (inputs.file or inputs.arguments):
             return Finding(document, warnings=loaded.warnings)
         program = loaded.program
-        order = load_inputs(program.processes[program.main].inputs, inputs, base=Path.cwd())
+        fields = program.processes[program.main].inputs
+        order = load_inputs(fields, inputs, base=Path.cwd(), namespaces=program.namespaces)
         check_inputs(program, order.values)
     except UserError as error:
         return Finding(document, error.problems)
