@@ -10,6 +10,7 @@ from urllib.parse import urldefrag, urljoin
 
 from cwlbalsam.cwl.records import Field, Primitive, Program
 from cwlbalsam.errors import DocumentError, Problem, UserError
+from cwlbalsam.service.home import Home, find_home
 from cwlbalsam.service.inputs import InputSource, check_inputs, load_inputs, read_job_file
 from cwlbalsam.service.jobfile import uri_path
 from cwlbalsam.service.options import RunOptions
@@ -29,7 +30,8 @@ def load_document(document: str, options: RunOptions) -> "Loaded":
 
     overrides = read_overrides(options.overrides, document_uri(document)) if options.overrides else ()
     compiling = CompileOptions(overrides=overrides, enable_dev=options.enable_dev, strict=options.strict)
-    return load_program(document, compiling, None)
+    home = Home(Path(options.home).absolute()) if options.home else find_home()
+    return load_program(document, compiling, home.programs)
 
 
 def compile_program(document: str, options: RunOptions) -> Program:
@@ -53,7 +55,8 @@ def check_document(document: str, options: RunOptions, inputs: InputSource | Non
         if not inputs or not (inputs.file or inputs.arguments):
             return Finding(document, warnings=loaded.warnings)
         program = loaded.program
-        order = load_inputs(program.processes[program.main].inputs, inputs, base=Path.cwd())
+        fields = program.processes[program.main].inputs
+        order = load_inputs(fields, inputs, base=Path.cwd(), namespaces=program.namespaces)
         check_inputs(program, order.values)
     except UserError as error:
         return Finding(document, error.problems)

@@ -5,7 +5,6 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Literal
 
 from cwlbalsam.cwl.records import Link, Process, Program, Step, WorkflowProcess
@@ -187,13 +186,3 @@ def render(program: Program, form: str) -> str:
     """The drawing of a document; form: `dot` or `svg`."""
     graph = draw(program)
     return to_dot(graph) if form == "dot" else to_svg(graph)
-
-
-def write_text(text: str, path: str) -> None:
-    """Writes a file; raises UserError if it cannot."""
-    from cwlbalsam.errors import UserError
-
-    try:
-        Path(path).write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror}") from error

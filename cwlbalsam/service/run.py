@@ -32,6 +32,7 @@ from cwlbalsam.service.home import Home, find_home
 from cwlbalsam.service.inputs import InputSource, JobOrder, check_inputs, load_inputs, read_job_file
 from cwlbalsam.service.options import AUTO, NO_ENGINE, RunOptions, load_mpi_config, preserved_environment
 from cwlbalsam.service.overrides import absolute_overrides, document_uri, read_overrides
+from cwlbalsam.service.targets import narrow
 from cwlbalsam.store import Store, open_store
 from cwlbalsam.store.base import RunStatus
 
@@ -76,6 +77,8 @@ def load(document: str, inputs: InputSource, options: RunOptions, home: Home) ->
         strict=options.strict,
     )
     loaded = load_program(document, compile_options, home.programs)
+    if (part := narrow(loaded.program, options)) is not loaded.program:
+        loaded = msgspec.structs.replace(loaded, program=part, encoded=msgspec.msgpack.encode(part))
     process = loaded.program.processes[loaded.program.main]
     return loaded, load_inputs(process.inputs, inputs, base=base, job=job, namespaces=loaded.program.namespaces)
 
