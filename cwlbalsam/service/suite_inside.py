@@ -29,6 +29,8 @@ def inside_executor(options: RunOptions) -> Executor:
         except Exception:
             traceback.print_exc()
             return Answer(EXIT_BUG, bug=True)
-        return Answer(int(result.exit_code), result.outputs)
+        for failure in result.failures:
+            print(f"{failure.name}: {failure.error}", file=sys.stderr, flush=True)
+        return Answer(result.exit_code, result.outputs, bug=result.exit_code == EXIT_BUG)
 
     return execute
