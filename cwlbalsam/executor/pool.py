@@ -40,7 +40,7 @@ class WorkerPool:
     log is only renamed. programs: digest -> msgpack of a Program.
     """
 
-    def __init__(  # noqa: PLR0913
+    def __init__(
         self,
         workers: int,
         settings: Settings,

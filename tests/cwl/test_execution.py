@@ -1,11 +1,9 @@
 import time
 from pathlib import Path
 
-import pytest
-
 from cwlbalsam.cwl.records import Binding, Field
 from cwlbalsam.cwl.values import path_of, uri_of
-from tests.cwl.jobs import BOOLEAN, FILE, INT, STRING, bash, output, run, start, tool
+from tests.cwl.jobs import FILE, STRING, output, run, tool
 
 
 def echo():
