@@ -13,7 +13,7 @@ from cwlbalsam.errors import EXIT_FAILED
 from cwlbalsam.service.suite import Executor, SuiteTest, Verdict, choose_tests, load_suite, run_suite
 from cwlbalsam.service.suite_report import count_by_tag, write_cwltest_reports, write_json
 
-SLOTS_PER_CORE = 2
+SLOTS_PER_CORE = 3  # tests wait much: for processes, for files, some sleep
 
 
 @click.command("test")
@@ -90,7 +90,7 @@ def _executor(tool: str, engine: str | None, enable_dev: bool) -> Executor:
     from cwlbalsam.service.options import AUTO, RunOptions
     from cwlbalsam.service.suite_inside import inside_executor
 
-    return inside_executor(RunOptions(engine=engine or AUTO, enable_dev=enable_dev, quiet=True))
+    return inside_executor(RunOptions(engine=engine or AUTO, enable_dev=enable_dev, quiet=True, workers=1))
 
 
 def _list(tests: Sequence[SuiteTest]) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from cwlbalsam.cwl.frame import Frame, wrong
 from cwlbalsam.cwl.records import Expr, SecondaryFile
-from cwlbalsam.cwl.values import Value, is_file_or_directory, normalise_all, path_of, summary, uri_of
+from cwlbalsam.cwl.values import Value, is_file_or_directory, normalise_all, path_of, set_name, summary, uri_of
 from cwlbalsam.errors import JobError
 
 
@@ -52,9 +52,7 @@ def add_secondary_files(
     for wanted in patterns:
         for name in secondary_names(frame, wanted, primary):
             if isinstance(name, dict):
-                normalise_all(name)
-                if not _holds(present, name["basename"]):
-                    present.append(name)
+                _add(present, name)
                 continue
             if _holds(present, name):
                 continue
@@ -67,6 +65,17 @@ def add_secondary_files(
                     place=wanted.place,
                     hint=f"of {summary(primary.get('location') or primary['basename'])}",
                 )
+
+
+def _add(present: list[Value], found: Value) -> None:
+    """Add what an expression gave; the same file again only gets the new name."""
+    normalise_all(found)
+    for value in present:
+        if "location" in found and value.get("location") == found["location"]:
+            set_name(value, found["basename"])
+            return
+    if not _holds(present, found["basename"]):
+        present.append(found)
 
 
 def _holds(values: Iterable[Value], basename: str) -> bool:

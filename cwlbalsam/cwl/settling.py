@@ -23,6 +23,7 @@ class Settling:
         self._places: dict[str, tuple[str, os.stat_result]] = {}
         self._sums: dict[str, str] = {}
         self._literals = 0
+        self._own = uri_of(stage.outdir)  # inputs that are handed on keep the checksum they have, or get it at the end
 
     def settle_all(self, value: Any) -> None:
         """Give every File and Directory its final location and drop what means something only inside the job."""
@@ -74,7 +75,7 @@ class Settling:
             if "nameroot" not in value:
                 set_name(value, value["basename"])
             value["size"] = found.st_size
-            if self.checksums:
+            if self.checksums and (self.stage.changes_inputs or location.startswith(self._own)):
                 value["checksum"] = self.checksum(location, found.st_size)
 
     def checksum(self, location: str, size: int) -> str:

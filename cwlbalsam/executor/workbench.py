@@ -6,6 +6,7 @@ import time
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import msgspec
@@ -103,8 +104,14 @@ class Workbench:
     # --- one job ---
 
     def _start(self, lane: Lane, task: Task) -> None:
+        try:
+            slot = self._slots.take()
+        except OSError as error:
+            message = f"cannot make a temporary folder: {error}"
+            self._answer(Outcome(job=task.job, attempt=task.attempt, ending="failed", error=message))
+            return
         lane.running += 1
-        job = Running(task=task, prepared=None, slot=self._slots.take(), started=time.time())
+        job = Running(task=task, prepared=None, slot=slot, started=time.time())
         self._running[task.job] = job
         with _Guard(self, job):
             job.prepared = prepared = self._prepare(self._program(task), task, self._settings, job.slot.tmpdir)
@@ -135,7 +142,7 @@ class Workbench:
         self._by_pid[job.pid] = job
         limit = job.prepared.command.time_limit
         if limit:
-            self._after(limit, lambda: self._stop(job, "timeout"))
+            self._after(limit, partial(self._time_out, job.task.job, job.pid))
 
     def reap_all(self) -> None:
         while pid := next_ended():
@@ -215,6 +222,12 @@ class Workbench:
             return
         signal_group(job.pid, signal.SIGTERM)
         self._after(GRACE_SECONDS, lambda: self._kill(job))
+
+    def _time_out(self, number: int, pid: int) -> None:
+        """Timers outlive most of their jobs, so they hold numbers only."""
+        job = self._running.get(number)
+        if job is not None and job.pid == pid:
+            self._stop(job, "timeout")
 
     def _kill(self, job: Running) -> None:
         if self._by_pid.get(job.pid) is not job:

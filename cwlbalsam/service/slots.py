@@ -80,7 +80,7 @@ def _serve(work: Callable[[int], bytes], connection: Connection, logs: Path, for
     signal.signal(signal.SIGINT, signal.default_int_handler)
     # The caller's may be objects of its own (a captured stream), not descriptors 1 and 2.
     sys.stdout, sys.stderr = (os.fdopen(stream, "w", buffering=1, closefd=False) for stream in (1, 2))
-    with suppress(EOFError, KeyboardInterrupt):
+    with suppress(EOFError, OSError, KeyboardInterrupt):
         while True:
             index = int.from_bytes(connection.recv_bytes(), "big")
             _redirect(_log(logs, index))
