@@ -11,7 +11,10 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.11",
     packages=find_packages(include=["cwlbalsam", "cwlbalsam.*"]),
-    package_data={"cwlbalsam": ["py.typed"], "cwlbalsam.store": ["migrations/*.py", "migrations/*.mako", "migrations/versions/*.py"]},
+    package_data={
+        "cwlbalsam": ["py.typed"],
+        "cwlbalsam.store": ["migrations/*.py", "migrations/*.mako", "migrations/versions/*.py"],
+    },
     install_requires=[
         "cwltool>=3.1.20240708091337",
         "schema-salad>=8.7",
@@ -20,13 +23,14 @@ setup(
         "SQLAlchemy>=2.0",
         "alembic>=1.13",
         "click>=8.1",
+        "cwltest>=2.5",
         "msgspec>=0.19",
         "quickjs-ng>=0.10",
     ],
     extras_require={
         "mpi": ["mpi4py>=4.0", "mpich>=4.2"],
         "globus": ["globus-sdk>=4.0"],
-        "test": ["cwltest>=2.5", "hypothesis", "import-linter", "mypy", "pytest", "pytest-xdist", "ruff"],
+        "test": ["hypothesis", "import-linter", "mypy", "pytest", "pytest-xdist", "ruff"],
     },
     entry_points={
         "console_scripts": [

@@ -6,7 +6,6 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -14,12 +13,14 @@ from cwlbalsam.errors import EXIT_FAILED
 from cwlbalsam.service.suite import Executor, SuiteTest, Verdict, choose_tests, load_suite, run_suite
 from cwlbalsam.service.suite_report import count_by_tag, write_cwltest_reports, write_json
 
-SLOTS_PER_CORE = 2
+SLOTS_PER_CORE = 3  # tests wait much: for processes, for files, some sleep
 
 
-@click.command(context_settings={"ignore_unknown_options": False})
+@click.command("test")
 @click.argument("suite", type=click.Path(path_type=Path))
-@click.option("-n", "--names", metavar="TESTS", default="", help="Only these: ids, patterns, numbers, ranges (1-10,13).")
+@click.option(
+    "-n", "--names", metavar="TESTS", default="", help="Only these: ids, patterns, numbers, ranges (1-10,13)."
+)
 @click.option("--tags", default="", help="Only tests with one of these tags.")
 @click.option("--exclude", metavar="TESTS", default="", help="Not these; as for -n.")
 @click.option("--exclude-tags", metavar="TAGS", default="", help="No test with one of these tags.")
@@ -27,14 +28,17 @@ SLOTS_PER_CORE = 2
 @click.option("-j", "--parallel", "slots", type=click.IntRange(1), default=None, help="Tests at the same time.")
 @click.option("--timeout", type=click.FloatRange(0, min_open=True), default=600.0, show_default=True, metavar="SECONDS")
 @click.option("--tool", metavar="COMMAND", default="", help="Run each test by this cwl-runner, not by cwlbalsam.")
-@click.option("--no-container", is_flag=True, help="Run without containers.")
-@click.option("--engine", default="", help="The container engine to use.")
+@click.option("--docker", "engine", flag_value="docker", help="Use Docker.")
+@click.option("--podman", "engine", flag_value="podman", help="Use Podman.")
+@click.option("--singularity", "engine", flag_value="singularity", help="Use Singularity or Apptainer.")
+@click.option("--udocker", "engine", flag_value="udocker", help="Use udocker.")
+@click.option("--no-container", "engine", flag_value="none", help="Use no container, even where one is recommended.")
 @click.option("--enable-dev", is_flag=True, help="Allow development versions of CWL.")
 @click.option("--junit-xml", type=click.Path(path_type=Path), help="Write a JUnit report.")
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write all results as JSON.")
 @click.option("--badges", type=click.Path(path_type=Path, exists=False), help="Make a folder of badges, one a tag.")
 @click.option("--verbose", is_flag=True, help="Tell of each test as it ends.")
-def test(  # noqa: PLR0913
+def command(  # noqa: PLR0913, PLR0917 (one parameter an option)
     suite: Path,
     names: str,
     tags: str,
@@ -48,7 +52,8 @@ def test(  # noqa: PLR0913
     junit_xml: Path | None,
     json_file: Path | None,
     badges: Path | None,
-    **options: Any,
+    engine: str | None,
+    enable_dev: bool,
 ) -> None:
     """Run the tests of SUITE, a file in cwltest's format, in parallel.
 
@@ -63,7 +68,7 @@ def test(  # noqa: PLR0913
     started = time.monotonic()
     verdicts: list[Verdict] = []
     slots = slots or SLOTS_PER_CORE * (os.cpu_count() or 1)
-    for verdict in run_suite(chosen, _executor(tool, options), slots=slots, timeout_seconds=timeout):
+    for verdict in run_suite(chosen, _executor(tool, engine, enable_dev), slots=slots, timeout_seconds=timeout):
         verdicts.append(verdict)
         _tell(verdict, len(verdicts), len(chosen), suite.absolute().parent, verbose)
     verdicts.sort(key=lambda verdict: verdict.test.number)
@@ -77,14 +82,15 @@ def test(  # noqa: PLR0913
         sys.exit(EXIT_FAILED)
 
 
-def _executor(tool: str, options: dict[str, Any]) -> Executor:
+def _executor(tool: str, engine: str | None, enable_dev: bool) -> Executor:
     if tool:
         from cwlbalsam.service.suite_tool import command_executor
 
         return command_executor(shlex.split(tool))
+    from cwlbalsam.service.options import AUTO, RunOptions
     from cwlbalsam.service.suite_inside import inside_executor
 
-    return inside_executor(**options)
+    return inside_executor(RunOptions(engine=engine or AUTO, enable_dev=enable_dev, quiet=True, workers=1))
 
 
 def _list(tests: Sequence[SuiteTest]) -> None:

@@ -148,7 +148,7 @@ def _prepare(program: Program, task: Task, values: dict[str, Any], settings: Set
         values = apply_links(step, values, previous, settings)
         if not is_wanted(step, values, settings):
             return Prepared("skipped", {field.name: None for field in process.outputs})
-        if task.mode == "bind" and step.loop is not None:
+        if task.mode == "prologue":
             strip_paths(values)
             return Prepared("done", values)
     frame = Frame(process, fill_and_check(process, values), {}, settings)

@@ -7,8 +7,9 @@ from typing import Literal
 
 from msgspec import Raw, Struct
 
-TaskMode = Literal["run", "bind", "size"]
+TaskMode = Literal["run", "bind", "prologue", "size"]
 """run: the whole job. bind: a subworkflow's boundary: prologue, defaults, checks; its outputs are the bound inputs.
+prologue: the step alone, for a loop: its outputs are the step inputs after value_from, undeclared ones too.
 size: evaluate the job's resource expressions only; its outputs are a `Grant`'s fields."""
 
 
@@ -63,6 +64,7 @@ class Outcome(Struct, frozen=True, omit_defaults=True, kw_only=True):
     read_bytes: int = 0
     written_bytes: int = 0
     log: str = ""  # file with what the command printed and nobody captured, if anything
+    bug: bool = False  # our own mistake, not the job's: `error` has the traceback and the run exits with 3
 
 
 class Settings(Struct, frozen=True, omit_defaults=True, kw_only=True):

@@ -6,16 +6,15 @@ from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urldefrag, urljoin
+from urllib.parse import quote, urljoin
 
-from cwlbalsam.cwl.records import Field
+from cwlbalsam.cwl.records import Field, Program
 from cwlbalsam.errors import DocumentError, Problem, UserError
-from cwlbalsam.service.input_arguments import parse_arguments
+from cwlbalsam.service.input_arguments import is_optional, parse_arguments, type_name
 from cwlbalsam.service.jobfile import TextFile, file_uri, is_address, parse_tree, read_file, uri_path
+from cwlbalsam.service.overrides import OVERRIDE_KEYS, REQUIREMENT_KEYS, requirement_list, resolve_uri, take_key
 
 TOOL_KEYS = ("cwl:tool", "https://w3id.org/cwl/cwl#tool")
-REQUIREMENT_KEYS = ("cwl:requirements", "https://w3id.org/cwl/cwl#requirements")
-OVERRIDE_KEYS = ("cwltool:overrides", "http://commonwl.org/cwltool#overrides")
 KEPT_SCHEMES = ("http", "https", "ftp", "gsiftp", "s3", "gs")
 
 
@@ -69,79 +68,20 @@ def read_job_file(name: str, *, base: Path) -> JobFile:
         hint = "write a mapping of input names to values, or {} if there are none"
         found = "nothing" if tree is None else f"a {type(tree).__name__}"
         raise UserError(f"the job order is not a mapping but {found}", place=source.name, hint=hint)
-    tool = _take(tree, TOOL_KEYS) or ""
-    overrides = _take(tree, OVERRIDE_KEYS) or ()
-    requirements = requirement_list(_take(tree, REQUIREMENT_KEYS), source.name)
+    tool = take_key(tree, TOOL_KEYS) or ""
+    overrides = take_key(tree, OVERRIDE_KEYS) or ()
+    requirements = requirement_list(take_key(tree, REQUIREMENT_KEYS), source.name)
     namespaces, schemas = tree.pop("$namespaces", None) or {}, tree.pop("$schemas", None) or ()
     tree.pop("$graph", None)
     return JobFile(
         source=source,
         values=tree,
-        tool=_resolve(str(tool), source.uri) if tool else "",
+        tool=resolve_uri(str(tool), source.uri) if tool else "",
         requirements=requirements,
         overrides=overrides,
         namespaces=namespaces if isinstance(namespaces, dict) else {},
         schemas=tuple(schemas) if isinstance(schemas, list) else (),
     )
-
-
-def _take(tree: dict[str, Any], keys: Sequence[str]) -> Any:
-    found = [tree.pop(key) for key in keys if key in tree]
-    return found[0] if found else None
-
-
-def _resolve(reference: str, base: str) -> str:
-    path, fragment = urldefrag(reference)
-    return urljoin(base, path) + (f"#{fragment}" if fragment else "")
-
-
-def requirement_list(written: Any, place: str = "") -> tuple[dict[str, Any], ...]:
-    """Requirements as a list, from a list of objects with `class` or a map of class to object."""
-    if isinstance(written, dict) and "class" not in written:
-        written = [{"class": name, **(body or {})} for name, body in written.items()]
-    if not written:
-        return ()
-    if not isinstance(written, list) or not all(isinstance(item, dict) and "class" in item for item in written):
-        raise UserError("requirements must be a list of objects with `class`", place=place)
-    return tuple(written)
-
-
-def absolute_overrides(written: Any, document: str, place: str = "") -> tuple[dict[str, Any], ...]:
-    """`{"overrideTarget": absolute URI, "requirements": [...]}` for each override.
-
-    written: map of target to `{requirements: ...}`, or a list of objects with `overrideTarget`. document: the URI that
-    targets are relative to, as in cwltool.
-    """
-    if isinstance(written, dict):
-        written = [{"overrideTarget": target, **(body or {})} for target, body in written.items()]
-    overrides = []
-    for item in written or ():
-        if not isinstance(item, dict) or not isinstance(item.get("overrideTarget"), str):
-            raise UserError("an override needs `overrideTarget` and `requirements`", place=place)
-        target = _resolve(item["overrideTarget"], document)
-        requirements = list(requirement_list(item.get("requirements"), place))
-        overrides.append({"overrideTarget": target, "requirements": requirements})
-    return tuple(overrides)
-
-
-def read_overrides(name: str, document: str) -> tuple[dict[str, Any], ...]:
-    """The overrides of a file as `--overrides` names it. document: the URI that targets are relative to."""
-    source = read_file(name, Path.cwd())
-    tree = parse_tree(source)
-    written = _take(tree, OVERRIDE_KEYS) if isinstance(tree, dict) else None
-    if written is None:
-        raise UserError("no `cwltool:overrides` here", place=source.name)
-    return absolute_overrides(written, document, source.name)
-
-
-def document_uri(document: str) -> str:
-    """The absolute URI of a document as the command line names it: an address, or a path with or without `#name`."""
-    if is_address(document) or document.startswith("file:"):
-        return document
-    if Path(document).exists() or "#" not in document:
-        return file_uri(document)
-    path, _, name = document.rpartition("#")
-    return f"{file_uri(path)}#{name}"
 
 
 def swap_tool(document: str, source: InputSource, *, base: Path) -> tuple[str, InputSource]:
@@ -288,3 +228,23 @@ class _Resolver:
         if is_directory != (kind == "Directory"):
             found = "a directory" if is_directory else "a file"
             self.complain(path, f"{written} is {found}, not a {kind}")
+
+
+def check_inputs(program: Program, values: Mapping[str, Any]) -> None:
+    """Checks values against the types of the program's inputs. Raises DocumentError with every mistake.
+
+    An input without value counts as its default.
+    """
+    from cwlbalsam.cwl.types import check
+
+    problems = []
+    for parameter in program.processes[program.main].inputs:
+        value = values.get(parameter.name)
+        value = parameter.default if value is None else value
+        if value is None and not is_optional(parameter.type):
+            hint = f"give it in the job file, or as --{parameter.name} {type_name(parameter.type)}"
+            problems.append(Problem("", f"input '{parameter.name}' is required but has no value", hint))
+        else:
+            problems += [Problem("", message) for message in check(value, parameter.type, parameter.name)]
+    if problems:
+        raise DocumentError(problems)

@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import signal
+import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -77,7 +78,9 @@ def _serve(work: Callable[[int], bytes], connection: Connection, logs: Path, for
         other.close()
     os.setsid()
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    with suppress(EOFError, KeyboardInterrupt):
+    # The caller's may be objects of its own (a captured stream), not descriptors 1 and 2.
+    sys.stdout, sys.stderr = (os.fdopen(stream, "w", buffering=1, closefd=False) for stream in (1, 2))
+    with suppress(EOFError, OSError, KeyboardInterrupt):
         while True:
             index = int.from_bytes(connection.recv_bytes(), "big")
             _redirect(_log(logs, index))

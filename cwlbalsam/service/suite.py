@@ -82,7 +82,7 @@ def load_suite(path: Path) -> list[SuiteTest]:
         raise UserError(f"no such file: {path}")
     try:
         entries, _ = load_and_validate_tests(str(path.absolute()))
-    except SchemaSaladException as error:
+    except (SchemaSaladException, TypeError, ValueError, AttributeError) as error:  # it lets odd shapes through
         lines = [line for line in str(error).splitlines() if line.strip()]
         raise UserError("\n".join(lines), hint="a suite is a list of tests with tool, job and output") from None
     return [_read_test(number, entry) for number, entry in enumerate(entries, 1)]

@@ -1,0 +1,122 @@
+"""What this machine has to give to jobs, and how much of it is taken."""
+
+import math
+import os
+import shutil
+from pathlib import Path
+
+from msgspec import Struct
+
+from cwlbalsam.cwl.tasks import Grant
+from cwlbalsam.errors import JobError
+
+_MIB = 1 << 20
+_CGROUP = Path("/sys/fs/cgroup")
+_UNITS = (("cores", ""), ("ram", " MiB of memory"), ("tmpdir", " MiB of temporary and output space"), ("gpus", ""))
+
+
+class Machine(Struct, frozen=True):
+    """cores may be a fraction (a quota); sizes in MiB; tmpdir serves temporary and output space."""
+
+    cores: float
+    ram: float
+    tmpdir: float
+    gpus: int = 0
+
+
+class Capacity:
+    """Books of what is taken; never more than the machine has. Fractions of cores are counted in 1/1024."""
+
+    def __init__(self, machine: Machine) -> None:
+        self.machine = machine
+        self._total = (math.floor(machine.cores * 1024), int(machine.ram), int(machine.tmpdir), machine.gpus)
+        self._free = self._total
+
+    def fits(self, grant: Grant) -> bool:
+        """Whether the empty machine could run it."""
+        return all(asked <= total for asked, total in zip(_units(grant), self._total, strict=True))
+
+    def check(self, grant: Grant) -> None:
+        """Raises JobError if the machine can never run it."""
+        asked = (grant.cores, grant.ram, grant.tmpdir + grant.outdir, grant.gpus)
+        has = (self.machine.cores, self.machine.ram, self.machine.tmpdir, self.machine.gpus)
+        units = zip(_units(grant), self._total, _UNITS, asked, has, strict=True)
+        lacks = [
+            f"{wish:g}{unit or ' ' + name} (there {'is' if there == 1 else 'are'} {there:g})"
+            for needs, total, (name, unit), wish, there in units
+            if needs > total
+        ]
+        if lacks:
+            raise JobError(f"the job asks for more than this machine has: {', '.join(lacks)}")
+
+    def take(self, grant: Grant) -> bool:
+        left = tuple(free - asked for free, asked in zip(self._free, _units(grant), strict=True))
+        if min(left) < 0:
+            return False
+        self._free = left  # type: ignore[assignment]
+        return True
+
+    def give_back(self, grant: Grant) -> None:
+        free = tuple(free + asked for free, asked in zip(self._free, _units(grant), strict=True))
+        if any(now > total for now, total in zip(free, self._total, strict=True)):
+            raise ValueError(f"given back twice: {grant}")
+        self._free = free  # type: ignore[assignment]
+
+    @property
+    def free(self) -> Machine:
+        cores, ram, tmpdir, gpus = self._free
+        return Machine(cores / 1024, ram, tmpdir, gpus)
+
+
+def _units(grant: Grant) -> tuple[int, int, int, int]:
+    """Whole units, so that taking and giving back never drifts."""
+    space = math.ceil(grant.tmpdir) + math.ceil(grant.outdir)
+    return math.ceil(grant.cores * 1024), math.ceil(grant.ram), space, grant.gpus
+
+
+def detect_machine(folder: Path) -> Machine:
+    """What this process may use: CPU affinity, cgroup limits, memory, GPUs, free space in `folder`."""
+    cores: float = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    ram = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return Machine(
+        cores=min(cores, _cgroup_cores(_CGROUP)),
+        ram=min(ram, _cgroup_memory(_CGROUP)) // _MIB,
+        tmpdir=shutil.disk_usage(folder).free // _MIB,
+        gpus=_gpus(),
+    )
+
+
+def _cgroup_cores(root: Path) -> float:
+    """CPU quota in cores, infinity if there is none; cgroup v2's cpu.max, else v1's cfs files."""
+    fields = _read(root / "cpu.max").split()
+    if len(fields) != 2:
+        fields = [_read(root / "cpu" / f"cpu.cfs_{name}_us").strip() for name in ("quota", "period")]
+    try:
+        quota, period = (int(field) for field in fields)
+    except ValueError:  # "max", or no such file
+        return math.inf
+    return quota / period if quota > 0 and period > 0 else math.inf
+
+
+def _cgroup_memory(root: Path) -> float:
+    """Memory limit in bytes, infinity if there is none. cgroup v1 writes a huge number for none: harmless."""
+    for path in (root / "memory.max", root / "memory" / "memory.limit_in_bytes"):
+        text = _read(path).strip()
+        if text.isdigit():
+            return int(text)
+    return math.inf
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text()
+    except OSError:
+        return ""
+
+
+def _gpus() -> int:
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        names = [name.strip() for name in visible.split(",")]
+        return len([name for name in names if name and name not in ("-1", "NoDevFiles")])
+    return len([path for path in Path("/dev").glob("nvidia[0-9]*") if path.name[6:].isdigit()])

@@ -1,0 +1,60 @@
+"""What happens during a run, told to whoever watches: progress bars, logs, web pages."""
+
+from typing import Protocol
+
+from msgspec import Struct
+
+from cwlbalsam.errors import Problem
+
+
+class RunStarted(Struct, frozen=True):
+    run: str
+    name: str
+
+
+class JobsAdded(Struct, frozen=True):
+    """count: of jobs that run something; nodes that only structure the DAG do not count."""
+
+    count: int
+
+
+class JobStarted(Struct, frozen=True):
+    name: str
+    job: int
+
+
+class JobEnded(Struct, frozen=True):
+    """ending: of `cwl.tasks.Outcome`, or "killed" when a parent failed. log: file with what the command printed."""
+
+    name: str
+    job: int
+    ending: str
+    error: str = ""
+    log: str = ""
+    seconds: float = 0.0
+
+
+class Warned(Struct, frozen=True):
+    problem: Problem
+
+
+class RunEnded(Struct, frozen=True):
+    run: str
+    status: str
+    seconds: float
+
+
+Event = RunStarted | JobsAdded | JobStarted | JobEnded | Warned | RunEnded
+
+
+class Reporter(Protocol):
+    """Reads events; must be quick, since the run waits for it."""
+
+    def report(self, event: Event) -> None: ...
+
+
+class Silent:
+    """Nobody watches."""
+
+    def report(self, event: Event) -> None:
+        """Do nothing."""

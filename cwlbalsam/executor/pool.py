@@ -1,0 +1,281 @@
+"""The coordinator's side of its workers: tasks go out in batches, outcomes come back in batches."""
+
+import asyncio
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from cwlbalsam.cwl.tasks import Outcome, Settings, Task
+from cwlbalsam.errors import JobError
+from cwlbalsam.executor.capacity import Capacity
+from cwlbalsam.executor.dispatch import Batch, Dispatcher
+from cwlbalsam.executor.forkserver import RECORD_BYTES, fork_server, request_worker, unpack_death
+from cwlbalsam.executor.frames import FRAME_TASKS, Cancel, Inbox, Learn, Outbox, Work, pack, unpack_outcomes
+from cwlbalsam.executor.workbench import GRACE_SECONDS, Preparing
+from cwlbalsam.executor.worker import work
+
+
+class _Link(Struct, eq=False):
+    """The connection to one worker, and the Programs that it knows."""
+
+    number: int
+    connection: socket.socket
+    programs: set[str] = msgspec.field(default_factory=set)
+    inbox: Inbox = msgspec.field(default_factory=Inbox)
+    outbox: Outbox = msgspec.field(default_factory=Outbox)
+
+
+class WorkerPool:
+    """capacity: with it, tasks wait here until the machine has room for them; without, all are started at once.
+
+    scratch: folder for temporary folders, made and removed by the pool; on the file system of the job directories a
+    log is only renamed. programs: digest -> msgpack of a Program.
+    """
+
+    def __init__(
+        self,
+        workers: int,
+        settings: Settings,
+        programs: Callable[[str], bytes],
+        *,
+        capacity: Capacity | None = None,
+        scratch: Path | None = None,
+        prepare: Preparing | None = None,
+    ) -> None:
+        self._count = workers
+        self._settings = settings
+        self._programs = programs
+        self._dispatcher = Dispatcher(capacity)
+        self._scratch = Path(tempfile.mkdtemp(prefix="cwlbalsam-", dir=scratch))
+        self.keep_scratch = False
+        self._prepare = prepare
+        self._links: dict[int, _Link] = {}
+        self._numbers = 0
+        self._server: socket.socket | None = None
+        self._server_pid = 0
+        self._deaths = bytearray()
+        self._on_outcomes: Callable[[list[Outcome]], None] = lambda _: None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._turn_set = False
+        self._cancels: dict[int, list[int]] = {}
+        self._unreported: list[Outcome] = []
+        self._idle: asyncio.Event | None = None
+        self._closing = False
+
+    def start(self) -> None:
+        """Fork the workers. Before there is any thread or event loop."""
+
+        def serve(connection: socket.socket, number: int) -> None:
+            work(connection, self._settings, str(self._scratch / f"w{number}"), self._prepare)
+
+        self._server, self._server_pid = fork_server(serve)
+        for _ in range(self._count):
+            self._add_worker()
+
+    async def open(self, on_outcomes: Callable[[list[Outcome]], None]) -> None:
+        """Attach to the running loop."""
+        self._loop = asyncio.get_running_loop()
+        self._on_outcomes = on_outcomes
+        self._idle = asyncio.Event()
+        assert self._server is not None, "start() comes first"
+        self._server.setblocking(False)
+        self._loop.add_reader(self._server, self._read_deaths)
+        for link in self._links.values():
+            self._attach(link)
+
+    def submit(self, tasks: Sequence[Task]) -> None:
+        """Have them run, each answered by one outcome. What cannot ever run here is answered `failed`."""
+        for task in tasks:
+            try:
+                self._dispatcher.add([task])
+            except JobError as error:
+                self._unreported.append(_ended(task, "failed", str(error)))
+        self._schedule_turn()
+
+    def cancel(self, jobs: Sequence[int]) -> None:
+        """SIGTERM, SIGKILL some seconds later; answered `cancelled` unless the outcome is on its way already."""
+        dropped, there = self._dispatcher.cancel(jobs)
+        self._unreported += [_ended(task, "cancelled", "cancelled") for task in dropped]
+        for number, numbers in there.items():
+            self._cancels.setdefault(number, []).extend(numbers)
+        self._schedule_turn()
+
+    async def close(self, kill: bool = False) -> None:
+        """Wait for what was submitted (kill: cancel it first), end the workers, remove the temporary folders."""
+        if kill:
+            self.cancel(self._dispatcher.jobs())
+        if self._idle is not None and (len(self._dispatcher) or self._unreported):
+            self._idle.clear()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._idle.wait(), 4 * GRACE_SECONDS if kill else None)
+        self._closing = True
+        for link in list(self._links.values()):
+            self._detach(link)
+        if self._server is not None:
+            if self._loop is not None:
+                self._loop.remove_reader(self._server)
+            self._server.close()
+            await asyncio.to_thread(self._bury_server)
+            self._server = None
+        if not self.keep_scratch:
+            await asyncio.to_thread(_remove, self._scratch)
+
+    # --- one turn of the loop ---
+
+    def _schedule_turn(self) -> None:
+        """All that is submitted within one turn of the loop travels together."""
+        if not self._turn_set and self._loop is not None:
+            self._turn_set = True
+            self._loop.call_soon(self._turn)
+
+    def _turn(self) -> None:
+        self._turn_set = False
+        for number, batch in self._dispatcher.assign().items():
+            self._send_batch(self._links[number], batch)
+        for number, jobs in self._cancels.items():
+            if number in self._links:
+                self._links[number].outbox.add(pack(Cancel(jobs)))
+        self._cancels.clear()
+        for link in self._links.values():
+            self._flush(link)
+        self._report([])
+
+    def _send_batch(self, link: _Link, batch: Batch) -> None:
+        for digest in {task.program for task in batch.tasks} - link.programs:
+            link.outbox.add(pack(Learn(digest, self._programs(digest))))
+            link.programs.add(digest)
+        limits = list(batch.limits.items())
+        for first in range(0, len(batch.tasks), FRAME_TASKS):
+            link.outbox.add(pack(Work(batch.tasks[first : first + FRAME_TASKS], limits)))
+
+    def _report(self, outcomes: list[Outcome]) -> None:
+        outcomes, self._unreported = self._unreported + outcomes, []
+        if outcomes:
+            self._on_outcomes(outcomes)
+        if self._idle is not None and not len(self._dispatcher) and not self._unreported:
+            self._idle.set()
+
+    # --- connections ---
+
+    def _add_worker(self) -> None:
+        assert self._server is not None
+        self._numbers += 1
+        link = _Link(self._numbers, request_worker(self._server, self._numbers))
+        link.connection.setblocking(False)
+        self._links[link.number] = link
+        self._dispatcher.add_worker(link.number)
+        if self._loop is not None:
+            self._attach(link)
+
+    def _attach(self, link: _Link) -> None:
+        assert self._loop is not None
+        self._loop.add_reader(link.connection, self._read, link)
+        self._schedule_turn()
+
+    def _detach(self, link: _Link) -> None:
+        """Close the connection; a worker that sees this ends what it still runs, and itself."""
+        self._links.pop(link.number, None)
+        if self._loop is not None:
+            self._loop.remove_reader(link.connection)
+            self._loop.remove_writer(link.connection)
+        link.connection.close()
+
+    def _read(self, link: _Link) -> None:
+        try:
+            data = link.connection.recv(1 << 18)
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError:
+            data = b""
+        if not data:
+            assert self._loop is not None
+            self._loop.remove_reader(link.connection)  # the fork server will say that it has died
+            if self._server is None:
+                self._mourn(link.number, "")
+            return
+        outcomes = [outcome for body in link.inbox.feed(data) for outcome in unpack_outcomes(body)]
+        for outcome in outcomes:
+            self._dispatcher.finished(outcome.job, outcome.ended - outcome.started)
+        if outcomes:
+            self._report(outcomes)
+            self._schedule_turn()
+
+    def _flush(self, link: _Link) -> None:
+        assert self._loop is not None
+        try:
+            while link.outbox:
+                with link.outbox.peek() as data:
+                    count = link.connection.send(data)
+                link.outbox.sent(count)
+        except (BlockingIOError, InterruptedError):
+            self._loop.add_writer(link.connection, self._flush, link)
+            return
+        except OSError:
+            pass  # it has died: the fork server will say so
+        self._loop.remove_writer(link.connection)
+
+    # --- deaths ---
+
+    def _read_deaths(self) -> None:
+        assert self._server is not None and self._loop is not None
+        try:
+            data = self._server.recv(4096)
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError:
+            data = b""
+        if not data:  # nobody can start workers any more
+            self._loop.remove_reader(self._server)
+            self._server.close()
+            self._server = None
+            if not self._links:
+                self._give_up()
+        self._deaths += data
+        while len(self._deaths) >= RECORD_BYTES:
+            number, code = unpack_death(bytes(self._deaths[:RECORD_BYTES]))
+            del self._deaths[:RECORD_BYTES]
+            self._mourn(number, f" by {signal.Signals(-code).name}" if code < 0 else f" with exit code {code}")
+
+    def _mourn(self, number: int, how: str) -> None:
+        link = self._links.get(number)
+        if link is None:
+            return
+        self._detach(link)
+        lost = self._dispatcher.drop_worker(number)
+        self._unreported += [_ended(task, "temporary", f"the worker that ran this job died{how}") for task in lost]
+        if not self._closing and self._server is not None:
+            self._add_worker()
+        elif not self._links:
+            self._give_up()
+        self._schedule_turn()
+
+    def _give_up(self) -> None:
+        lost = self._dispatcher.drop_waiting()
+        self._unreported += [_ended(task, "temporary", "no worker is left") for task in lost]
+        self._schedule_turn()
+
+    def _bury_server(self) -> None:
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(self._server_pid, 0)
+
+
+def _ended(task: Task, ending: str, error: str) -> Outcome:
+    return Outcome(job=task.job, attempt=task.attempt, ending=ending, error=error)  # type: ignore[arg-type]
+
+
+def _remove(folder: Path) -> None:
+    """Delete it though jobs may have left folders that nobody may enter."""
+    shutil.rmtree(folder, ignore_errors=True)
+    if folder.exists():
+        for parent, _, _ in os.walk(folder):
+            with contextlib.suppress(OSError):
+                Path(parent).chmod(0o700)
+        shutil.rmtree(folder, ignore_errors=True)

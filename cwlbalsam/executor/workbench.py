@@ -1,0 +1,290 @@
+"""The jobs of one worker: each is prepared, its command started, its outputs collected; all in one thread."""
+
+import os
+import signal
+import time
+import traceback
+from collections import deque
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+import msgspec
+from msgspec import Raw, Struct
+
+from cwlbalsam.cwl.records import Program
+from cwlbalsam.cwl.tasks import Grant, Outcome, Settings, Task
+from cwlbalsam.errors import JobError
+from cwlbalsam.executor.containers import Containers
+from cwlbalsam.executor.slots import Slot, Slots
+from cwlbalsam.executor.spawn import Ended, Start, next_ended, reap, signal_group, spawn
+
+if TYPE_CHECKING:
+    from cwlbalsam.cwl.execution import Command, Prepared
+
+GRACE_SECONDS = 5.0
+"""From SIGTERM to SIGKILL."""
+
+Ending = Literal["done", "skipped", "failed", "temporary", "timeout", "cancelled"]
+
+
+class Preparing(Protocol):
+    """`cwl.execution.prepare`, which a test may replace."""
+
+    def __call__(self, program: Program, task: Task, settings: Settings, tmpdir: str) -> "Prepared": ...
+
+
+class Running(Struct, eq=False):
+    """A job whose command runs, or waits for its image. stop: why it is being ended, if it is."""
+
+    task: Task
+    prepared: Any
+    slot: Slot
+    started: float = 0.0
+    pid: int = 0
+    container: str = ""
+    stop: Literal["", "timeout", "cancelled"] = ""
+    ended: float = 0.0
+    bug: bool = False
+
+
+class Lane(Struct):
+    """Tasks of one grant: at most `limit` run, the others wait here for their turn."""
+
+    limit: int = 0
+    running: int = 0
+    waiting: deque[Task] = msgspec.field(default_factory=deque)
+
+
+class Workbench:
+    """after: sets a timer. answer: takes the outcome of a task; every task gets exactly one."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        folder: str,
+        prepare: Preparing,
+        after: Callable[[float, Callable[[], None]], None],
+        answer: Callable[[Outcome], None],
+    ) -> None:
+        self._settings = settings
+        self._prepare = prepare
+        self._after = after
+        self._answer = answer
+        self._slots = Slots(folder)
+        self._containers = Containers(settings, folder)
+        self._programs: dict[str, bytes | Program] = {}
+        self._lanes: dict[Grant, Lane] = {}
+        self._running: dict[int, Running] = {}  # by job
+        self._by_pid: dict[int, Running] = {}
+
+    def learn(self, digest: str, program: bytes) -> None:
+        self._programs[digest] = program
+
+    def limit(self, grant: Grant, count: int) -> None:
+        self._lanes.setdefault(grant, Lane()).limit = count
+
+    def add(self, task: Task) -> None:
+        self._lanes.setdefault(task.grant, Lane()).waiting.append(task)
+
+    @property
+    def waiting(self) -> bool:
+        """Whether tasks wait for others to end."""
+        return any(lane.waiting for lane in self._lanes.values())
+
+    @property
+    def commands(self) -> int:
+        return len(self._by_pid)
+
+    def start_waiting(self) -> None:
+        for lane in self._lanes.values():
+            while lane.waiting and lane.running < lane.limit:
+                self._start(lane, lane.waiting.popleft())
+
+    # --- one job ---
+
+    def _start(self, lane: Lane, task: Task) -> None:
+        try:
+            slot = self._slots.take()
+        except OSError as error:
+            message = f"cannot make a temporary folder: {error}"
+            self._answer(Outcome(job=task.job, attempt=task.attempt, ending="failed", error=message))
+            return
+        lane.running += 1
+        job = Running(task=task, prepared=None, slot=slot, started=time.time())
+        self._running[task.job] = job
+        with _Guard(self, job):
+            job.prepared = prepared = self._prepare(self._program(task), task, self._settings, job.slot.tmpdir)
+            if prepared.ending is not None:
+                self._finish(job, prepared.ending, outputs=prepared.outputs)
+            elif (command := _command(prepared)).container is None:
+                self._launch(job, _start_of(command))
+            else:
+                self._containers.when_ready(command.container.docker, lambda: self._launch_container(job))
+
+    def _program(self, task: Task) -> Program:
+        program = self._programs[task.program]
+        if not isinstance(program, Program):
+            program = self._programs[task.program] = msgspec.msgpack.decode(program, type=Program)
+        return program
+
+    def _launch_container(self, job: Running) -> None:
+        """Called when the image is there, or known to be unobtainable."""
+        if self._running.get(job.task.job) is not job:
+            return  # cancelled meanwhile
+        with _Guard(self, job):
+            start, job.container = self._containers.start(_command(job.prepared))
+            self._launch(job, start)
+
+    def _launch(self, job: Running, start: Start) -> None:
+        job.started = time.time()
+        job.pid = spawn(start, job.slot.log)
+        self._by_pid[job.pid] = job
+        limit = job.prepared.command.time_limit
+        if limit:
+            self._after(limit, partial(self._time_out, job.task.job, job.pid))
+
+    def reap_all(self) -> None:
+        while pid := next_ended():
+            job = self._by_pid.pop(pid, None)
+            if job is not None:
+                ended = reap(pid)
+                with _Guard(self, job):
+                    self._collect(job, ended)
+            elif not self._containers.ended(pid):
+                os.waitpid(pid, 0)  # an orphan that some job left
+
+    def _collect(self, job: Running, ended: Ended) -> None:
+        job.ended = time.time()
+        if job.stop:
+            limit = job.prepared.command.time_limit
+            error = f"ran longer than its time limit of {limit:g} seconds" if job.stop == "timeout" else "cancelled"
+            self._finish(job, job.stop, error=error, ended=ended)
+            return
+        ending, outputs, error = job.prepared.collect(ended.exit_code)
+        if ending not in ("done", "skipped") and not error:
+            error = f"command ended with exit code {ended.exit_code}"
+        self._finish(job, ending, outputs=outputs, error=error, ended=ended)
+
+    def _finish(
+        self,
+        job: Running,
+        ending: Ending,
+        outputs: dict[str, Any] | None = None,
+        error: str = "",
+        ended: Ended | None = None,
+    ) -> None:
+        task = job.task
+        encode = msgspec.msgpack.encode
+        outcome = Outcome(
+            job=task.job,
+            attempt=task.attempt,
+            ending=ending,
+            outputs={name: Raw(encode(value)) for name, value in outputs.items()} if outputs else {},
+            error=error,
+            exit_code=ended.exit_code if ended else None,
+            started=job.started,
+            ended=job.ended or time.time(),
+            cpu_seconds=ended.cpu_seconds if ended else 0.0,
+            peak_memory_bytes=ended.peak_memory_bytes if ended else 0,
+            read_bytes=ended.read_bytes if ended else 0,
+            written_bytes=ended.written_bytes if ended else 0,
+            log=self._slots.keep_log(job.slot, f"{task.directory}.log") if job.pid else "",
+            bug=job.bug,
+        )
+        self._slots.give_back(job.slot)
+        del self._running[task.job]
+        self._lanes[task.grant].running -= 1
+        self._answer(outcome)
+
+    # --- ending jobs early ---
+
+    def cancel(self, numbers: Iterable[int]) -> None:
+        jobs = set(numbers)
+        for lane in self._lanes.values():
+            if any(task.job in jobs for task in lane.waiting):
+                waiting, lane.waiting = lane.waiting, deque()
+                for task in waiting:
+                    if task.job in jobs:
+                        self._answer(Outcome(job=task.job, attempt=task.attempt, ending="cancelled", error="cancelled"))
+                    else:
+                        lane.waiting.append(task)
+        for job in jobs:
+            if job in self._running:
+                self._stop(self._running[job], "cancelled")
+
+    def _stop(self, job: Running, why: Literal["timeout", "cancelled"]) -> None:
+        if self._running.get(job.task.job) is not job or job.stop:
+            return
+        job.stop = why
+        if not job.pid:
+            self._finish(job, why, error=why)
+            return
+        signal_group(job.pid, signal.SIGTERM)
+        self._after(GRACE_SECONDS, lambda: self._kill(job))
+
+    def _time_out(self, number: int, pid: int) -> None:
+        """Timers outlive most of their jobs, so they hold numbers only."""
+        job = self._running.get(number)
+        if job is not None and job.pid == pid:
+            self._stop(job, "timeout")
+
+    def _kill(self, job: Running) -> None:
+        if self._by_pid.get(job.pid) is not job:
+            return
+        if job.container:  # killing the client would leave the container behind
+            self._containers.kill(job.container)
+            job.container = ""
+            self._after(GRACE_SECONDS, lambda: self._kill(job))
+        else:
+            signal_group(job.pid, signal.SIGKILL)
+
+    def stop_all(self) -> None:
+        for lane in self._lanes.values():
+            lane.waiting.clear()
+        for job in list(self._running.values()):
+            self._stop(job, "cancelled")
+        self._containers.close()
+
+
+class _Guard:
+    """Whatever goes wrong with one job ends that job, never the worker."""
+
+    def __init__(self, bench: Workbench, job: Running) -> None:
+        self._bench, self._job = bench, job
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> bool:
+        if error is None:
+            return False
+        bench, job = self._bench, self._job
+        if bench._running.get(job.task.job) is not job:  # it has been answered
+            return False
+        if isinstance(error, JobError):
+            bench._finish(job, "failed", error=str(error))
+        elif isinstance(error, OSError):  # full disk, no permission, ...: of the job's place, not of our making
+            bench._finish(job, "failed", error=f"{error.strerror}: {error.filename}" if error.filename else str(error))
+        else:
+            text = "".join(traceback.format_exception(error))
+            job.bug = True
+            bench._finish(job, "failed", error=f"internal error: {text}")
+        return True
+
+
+def _command(prepared: "Prepared") -> "Command":
+    if prepared.command is None:
+        raise ValueError("neither an ending nor a command")
+    return prepared.command
+
+
+def _start_of(command: "Command") -> Start:
+    return Start(
+        argv=command.argv,
+        environment=command.environment,
+        cwd=command.cwd,
+        stdin=command.stdin,
+        stdout=command.stdout,
+        stderr=command.stderr,
+    )

@@ -1,0 +1,70 @@
+"""The official CWL v1.2 suite: without containers, with podman, and by cwltest's own command."""
+
+import json
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+
+pytestmark = pytest.mark.suite
+
+BIN = Path(sysconfig.get_path("scripts"))
+NEED_A_CONTAINER = {
+    "stdout_redirect_shortcut_docker",
+    "stdout_redirect_mediumcut_docker",
+    "initial_workdir_output",
+    "filesarray_secondaryfiles",
+    "dockeroutputdir",
+    "docker_entrypoint",
+    "stdin_shorcut",
+    "networkaccess",
+    "networkaccess_disabled",
+    "glob_outside_outputs_fails",
+    "iwd-passthrough2",
+    "iwd-container-entryname1",
+    "iwdr_dir_literal_real_file",
+    "cwloutput_nolimit",
+}
+SECONDS_WITHOUT_CONTAINERS = 90
+"""Of wall time, on two cores."""
+
+
+def run(suite: Path, results: Path, *options: str) -> dict[str, Any]:
+    command = [str(BIN / "cwlbalsam"), "test", str(suite), "--json", str(results), *options]
+    ended = subprocess.run(command, check=False, stdout=subprocess.PIPE, text=True)
+    print(ended.stdout, file=sys.stderr)
+    assert ended.returncode in {0, 1}
+    return dict(json.loads(results.read_bytes()))
+
+
+def not_passed(report: dict[str, Any]) -> set[str]:
+    return {test["id"] for test in report["tests"] if test["status"] != "passed"}
+
+
+def test_without_containers_everything_passes_that_does_not_require_one(suite: Path, tmp_path: Path) -> None:
+    report = run(suite, tmp_path / "results.json", "--no-container")
+    assert not_passed(report) == NEED_A_CONTAINER
+    assert {test["exit_code"] for test in report["tests"] if test["status"] != "passed"} == {33}
+    assert report["seconds"] < SECONDS_WITHOUT_CONTAINERS
+
+
+@pytest.mark.podman
+@pytest.mark.usefixtures("podman", "outside_page")
+def test_with_podman_everything_passes(suite: Path, tmp_path: Path) -> None:
+    report = run(suite, tmp_path / "results.json", "--podman")
+    assert not_passed(report) == set()
+
+
+def test_cwltest_sees_the_same_results(suite: Path, tmp_path: Path) -> None:
+    xml = tmp_path / "junit.xml"
+    command = [str(BIN / "cwltest"), "--test", suite.name, "--tool", str(BIN / "cwlbalsam-cwl-runner")]
+    command += ["-j", "4", "--timeout", "120", "--junit-xml", str(xml), "--", "--no-container"]
+    subprocess.run(command, check=False, cwd=suite.parent, stderr=subprocess.DEVNULL)
+    cases = [*ElementTree.parse(xml).iter("testcase")]
+    assert cases
+    wrong = {case.get("file") for case in cases if case.find("failure") is not None or case.find("skipped") is not None}
+    assert wrong == NEED_A_CONTAINER
