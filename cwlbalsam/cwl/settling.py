@@ -11,6 +11,7 @@ from cwlbalsam.cwl.values import Value, check_name, check_shape, is_remote, oute
 from cwlbalsam.errors import JobError
 
 _LINKS_FOLLOWED = 40
+_BLOCK = 1 << 20
 _EMPTY_SHA1 = "sha1$da39a3ee5e6b4b0d3255bfef95601890afd80709"
 
 
@@ -198,7 +199,13 @@ def _relink(entry: str, target: str) -> None:
 def checksum_of(path: str) -> str:
     """CWL's checksum of a file: sha1$ and hexadecimal digits."""
     try:
-        with open(path, "rb", buffering=0) as file:
-            return "sha1$" + hashlib.file_digest(file, "sha1").hexdigest()
+        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            digest = hashlib.sha1(usedforsecurity=False)
+            while data := os.read(file, _BLOCK):
+                digest.update(data)
+        finally:
+            os.close(file)
     except OSError as error:
         raise JobError(f"cannot read output {path}: {error.strerror}") from error
+    return "sha1$" + digest.hexdigest()

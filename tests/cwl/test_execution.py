@@ -91,7 +91,7 @@ def test_a_loops_links_see_the_inputs_before_and_the_rest_carries_over(tmp_path:
         repeat=repeat,
         loop=True,
         previous={"message": "old", "go": True},
-        mode="bind",
+        mode="prologue",
     )
     assert prepared.outputs == {"message": "new<-old", "go": True}
 
