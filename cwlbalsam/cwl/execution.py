@@ -151,7 +151,8 @@ def _prepare(program: Program, task: Task, values: dict[str, Any], settings: Set
         if task.mode == "prologue":
             strip_paths(values)
             return Prepared("done", values)
-    frame = Frame(process, fill_and_check(process, values), {}, settings)
+    frame = Frame(process, {}, {}, settings)
+    frame.inputs = fill_and_check(process, values, frame.defaulted)
     if isinstance(process, OperationProcess) and task.mode == "run":
         raise JobError(f"'{process.id}' is an Operation: it has no implementation to run", place=process.place)
     bind_inputs(frame, task.top, program.ontology, os.path.dirname(task.directory) + "/downloads")

@@ -45,7 +45,11 @@ def is_required(frame: Frame, wanted: SecondaryFile, primary: Value) -> bool:
 def add_secondary_files(
     frame: Frame, patterns: Sequence[SecondaryFile], primary: Value, discover: bool, where: str
 ) -> None:
-    """Complete an input's secondaryFiles. Those that came with the value are trusted unless `discover`."""
+    """Complete an input's secondaryFiles.
+
+    discover: they may lie beside the primary, because the user or the document named it; what another job made has
+    its secondary files with it.
+    """
     if not patterns or ("secondaryFiles" in primary and not discover):
         return
     present: list[Value] = primary.setdefault("secondaryFiles", [])
@@ -56,7 +60,7 @@ def add_secondary_files(
                 continue
             if _holds(present, name):
                 continue
-            found = _beside(primary, name)
+            found = _beside(primary, name) if discover else None
             if found is not None:
                 present.append(found)
             elif is_required(frame, wanted, primary):
