@@ -96,6 +96,8 @@ class Prepared:
             return "done", collect_outputs(frame, stage), ""
         except JobError as error:
             return "failed", {}, hide(str(error), self._secrets)
+        except (OSError, RecursionError) as error:
+            return "failed", {}, hide(f"cannot collect the outputs: {error}", self._secrets)
 
 
 def ending_of(process: ToolProcess, exit_code: int) -> Exit:
@@ -134,6 +136,8 @@ def prepare(program: Program, task: Task, settings: Settings, tmpdir: str) -> Pr
         if not secrets:
             raise
         raise without_secrets(error, secrets) from None
+    except (OSError, RecursionError) as error:
+        raise JobError(hide(f"cannot prepare the job: {error}", secrets)) from error
     prepared._secrets = secrets
     return prepared
 
