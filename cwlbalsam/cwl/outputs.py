@@ -9,17 +9,7 @@ import msgspec
 from cwlbalsam.cwl.frame import Frame, wrong
 from cwlbalsam.cwl.globbing import find
 from cwlbalsam.cwl.inputs import job_error
-from cwlbalsam.cwl.records import (
-    Expr,
-    ExpressionProcess,
-    Field,
-    OutputBinding,
-    Primitive,
-    Process,
-    RecordType,
-    Type,
-    UnionType,
-)
+from cwlbalsam.cwl.records import Expr, Field, OutputBinding, Primitive, Process, RecordType, Type, UnionType
 from cwlbalsam.cwl.secondary import is_required, secondary_names
 from cwlbalsam.cwl.settling import Settling
 from cwlbalsam.cwl.staging import Stage, below
@@ -35,7 +25,7 @@ from cwlbalsam.cwl.values import (
 )
 from cwlbalsam.errors import JobError, Problem
 
-_ANY = Primitive(name="Any")
+ANY = Primitive(name="Any")
 
 
 def collect_outputs(frame: Frame, stage: Stage) -> dict[str, Any]:
@@ -54,16 +44,12 @@ def collect_outputs(frame: Frame, stage: Stage) -> dict[str, Any]:
 
 
 def check_outputs(process: Process, outputs: dict[str, Any]) -> None:
-    """Raises JobError with every output that is not of its type.
-
-    An expression may give null for Any, though no input takes it: the conformance suite wants it so.
-    """
-    lenient = isinstance(process, ExpressionProcess)
+    """Raises JobError with every output that is not of its type."""
     problems = [
         Problem(field.place, message)
         for field in process.outputs
-        if not matches(outputs[field.name], field.type)
-        and not (lenient and outputs[field.name] is None and field.type == _ANY)
+        if not (outputs[field.name] is None and field.type == ANY)  # as an output, Any may be null
+        and not matches(outputs[field.name], field.type)
         for message in check(outputs[field.name], field.type, f"outputs.{field.name}")
     ]
     if problems:

@@ -45,10 +45,10 @@ def is_required(frame: Frame, wanted: SecondaryFile, primary: Value) -> bool:
 def add_secondary_files(
     frame: Frame, patterns: Sequence[SecondaryFile], primary: Value, discover: bool, where: str
 ) -> None:
-    """Complete an input's secondaryFiles.
+    """Complete an input's secondaryFiles. Those that came with the value are trusted unless `discover`.
 
-    discover: they may lie beside the primary, because the user or the document named it; what another job made has
-    its secondary files with it.
+    discover: look for files beside the primary. Only for what the user or a default gives: inside a workflow, files that a step
+    needs must be named by what produced them, since nothing else sees to it that they travel along.
     """
     if not patterns or ("secondaryFiles" in primary and not discover):
         return
