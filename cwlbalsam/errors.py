@@ -51,7 +51,7 @@ class UnsupportedError(DocumentError):
 
 
 class JobError(UserError):
-    """One job cannot go on: bad input value, failed expression, missing output. Fails that job, not the run's engine."""
+    """One job cannot go on: bad input value, failed expression, missing output. Fails that job alone."""
 
 
 class IllegalTransition(Exception):

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 import click
 
 from cwlbalsam import __version__
-from cwlbalsam.cli.run import run
-from cwlbalsam.errors import EXIT_BUG, EXIT_FAILED, EXIT_INTERRUPTED, UserError
+from cwlbalsam.cli.guard import guarded
+from cwlbalsam.cli.run import command as run
 
 NAME = "cwlbalsam-cwl-runner"
 
@@ -24,26 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if words == ["--version"]:
         click.echo(f"{NAME} {__version__}")
         return 0
-    try:
-        run.main(words, prog_name=NAME, standalone_mode=False)
-    except SystemExit as ending:
-        return ending.code if isinstance(ending.code, int) else EXIT_FAILED
-    except click.exceptions.Exit as ending:
-        return ending.exit_code
-    except click.ClickException as error:
-        error.show()
-        return EXIT_FAILED
-    except UserError as error:
-        click.echo(f"{NAME}: {error}", err=True)
-        return error.exit_code
-    except (KeyboardInterrupt, click.Abort):
-        return EXIT_INTERRUPTED
-    except Exception:
-        import traceback
-
-        traceback.print_exc()
-        return EXIT_BUG
-    return 0
+    return guarded(lambda: run.main(words, prog_name=NAME, standalone_mode=False), "--debug" in words)
 
 
 if __name__ == "__main__":

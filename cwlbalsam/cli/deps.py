@@ -7,11 +7,11 @@ from cwlbalsam.service.documents import document_files, input_files
 from cwlbalsam.service.inputs import InputSource
 
 
-@click.command()
+@click.command("deps")
 @click.argument("document")
 @click.argument("inputs", default="")
 @click.option("--relative-deps", type=click.Choice(["primary", "cwd"]), default="primary", help="[default: primary]")
-def deps(document: str, inputs: str, relative_deps: str) -> None:
+def command(document: str, inputs: str, relative_deps: str) -> None:
     """List the files that DOCUMENT refers to, or those that the job file INPUTS names, as a CWL File in JSON.
 
     Locations are relative to the directory of DOCUMENT (or INPUTS), or to the current one with --relative-deps cwd.

@@ -7,15 +7,15 @@ import click
 from cwlbalsam.cli.document_options import document_options, read_options
 from cwlbalsam.cli.output import print_text
 from cwlbalsam.service.documents import compile_program
-from cwlbalsam.service.graph import render, write_text
+from cwlbalsam.service.graph import render
 
 
-@click.command()
+@click.command("graph")
 @click.argument("document")
 @click.option("--format", "form", type=click.Choice(["dot", "svg"]), help="[default: by FILE's name, else dot]")
 @click.option("-o", "--output", default="", metavar="FILE", help="Write here, not to stdout.")
 @document_options
-def graph(document: str, form: str | None, output: str, **given: Any) -> None:
+def command(document: str, form: str | None, output: str, **given: Any) -> None:
     """Draw DOCUMENT: its inputs, steps and outputs, subworkflows opened. In Graphviz's DOT, or as SVG.
 
     \b
@@ -23,8 +23,4 @@ def graph(document: str, form: str | None, output: str, **given: Any) -> None:
     cwlbalsam graph workflow.cwl -o workflow.svg
     """
     form = form or ("svg" if output.endswith(".svg") else "dot")
-    drawing = render(compile_program(document, read_options(given)), form)
-    if output:
-        write_text(drawing, output)
-    else:
-        print_text(drawing)
+    print_text(render(compile_program(document, read_options(given)), form), output)

@@ -13,7 +13,7 @@ from cwlbalsam.service.documents import compile_program
 @click.command("make-template")
 @click.argument("document")
 @document_options
-def make_template(document: str, **given: Any) -> None:
+def command(document: str, **given: Any) -> None:
     """Print a job file for DOCUMENT, with each input's type, default and description as comments.
 
     \b

@@ -1,24 +1,30 @@
-"""What goes to stdout: exactly what was asked for."""
+"""What a command was asked for, and nothing else: to stdout or to a file."""
 
 import json
 import sys
+from pathlib import Path
 from typing import Any
 
-from cwlbalsam.service.graph import write_text
+from cwlbalsam.errors import UserError
 
 
-def print_text(text: str) -> None:
-    """Prints a text with one newline at its end. What UTF-8 cannot hold (odd file names) is escaped as JSON does."""
+def print_text(text: str, path: str = "") -> None:
+    """Prints a text, or writes it to a file, with one newline at its end.
+
+    What UTF-8 cannot hold (odd file names) is escaped as JSON does. Raises UserError if the file cannot be written.
+    """
     data = (text if text.endswith("\n") else f"{text}\n").encode("utf-8", "backslashreplace")
-    sys.stdout.flush()
-    sys.stdout.buffer.write(data)
-    sys.stdout.buffer.flush()
+    if path:
+        try:
+            Path(path).write_bytes(data)
+        except OSError as error:
+            raise UserError(f"cannot write {path}: {error.strerror}") from error
+    else:
+        sys.stdout.flush()
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
 
 
 def print_object(value: Any, path: str = "") -> None:
     """Prints a value as JSON, or writes it to a file."""
-    text = json.dumps(value, indent=4, ensure_ascii=False)
-    if path:
-        write_text(f"{text}\n", path)
-    else:
-        print_text(text)
+    print_text(json.dumps(value, indent=4, ensure_ascii=False), path)

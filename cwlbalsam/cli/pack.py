@@ -7,22 +7,17 @@ import click
 from cwlbalsam.cli.document_options import document_options, read_options
 from cwlbalsam.cli.output import print_text
 from cwlbalsam.service.documents import pack_document
-from cwlbalsam.service.graph import write_text
 
 
-@click.command()
+@click.command("pack")
 @click.argument("document")
 @click.option("-o", "--output", default="", metavar="FILE", help="Write here, not to stdout.")
 @document_options
-def pack(document: str, output: str, **given: Any) -> None:
+def command(document: str, output: str, **given: Any) -> None:
     """Put DOCUMENT and all that it refers to into one JSON document.
 
     \b
     cwlbalsam pack workflow.cwl -o packed.cwl
     cwlbalsam run packed.cwl inputs.yml
     """
-    packed = pack_document(document, read_options(given))
-    if output:
-        write_text(f"{packed}\n", output)
-    else:
-        print_text(packed)
+    print_text(pack_document(document, read_options(given)), output)

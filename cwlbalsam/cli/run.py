@@ -1,6 +1,5 @@
 """`cwlbalsam run`: run a workflow on this machine."""
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,11 +13,11 @@ from cwlbalsam.service.inputs import InputSource, split_arguments, swap_tool
 from cwlbalsam.service.options import RunOptions
 
 
-@click.command(context_settings={"allow_interspersed_args": False})
+@click.command("run", context_settings={"allow_interspersed_args": False})
 @run_options
 @click.argument("document")
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[INPUTS] [--NAME VALUE]...")
-def run(document: str, arguments: tuple[str, ...], write_summary: str, relative_deps: str, **given: Any) -> None:
+def command(document: str, arguments: tuple[str, ...], write_summary: str, relative_deps: str, **given: Any) -> None:
     """Run DOCUMENT, a CWL workflow or tool: a path, path#name or address.
 
     INPUTS is a job file in YAML or JSON (- for standard input); inputs given as arguments come after it and win. The
@@ -33,23 +32,33 @@ def run(document: str, arguments: tuple[str, ...], write_summary: str, relative_
     """
     options = make_options(given)
     document, source = swap_tool(document, split_arguments(arguments), base=Path.cwd())
-    action = chosen_action(given) or ("tool_help" if _asks_for_help(source) else "")
+    action = chosen_action(given) or ("tool_help" if _asks_for_help(document, source, options) else "")
     if action:
-        sys.exit(INSTEAD[action](document, source, options, relative_deps))
-    sys.exit(run_and_print(document, source, options, write_summary))
+        code = INSTEAD[action](document, source, options, relative_deps)
+    else:
+        code = run_and_print(document, source, options, write_summary)
+    click.get_current_context().exit(code)
 
 
 def run_and_print(document: str, source: InputSource, options: RunOptions, summary: str = "") -> int:
     """Runs a document, prints its output object; the exit code."""
+    from cwlbalsam.cli.progress import Progress
     from cwlbalsam.service.run import run_document
 
-    result = run_document(document, source, options)
-    print_object(result.outputs, summary)
-    return int(result.exit_code)
+    result = run_document(document, source, options, Progress(options))
+    if result.outputs is not None:
+        print_object(result.outputs, summary)
+    return result.exit_code
 
 
-def _asks_for_help(source: InputSource) -> bool:
-    return bool({"--help", "-h"} & set(source.arguments))
+def _asks_for_help(document: str, source: InputSource, options: RunOptions) -> bool:
+    if not {"--help", "-h"} & set(source.arguments):
+        return False
+    from cwlbalsam.service.documents import compile_program
+    from cwlbalsam.service.input_arguments import wants_help
+
+    program = compile_program(document, options)
+    return wants_help(program.processes[program.main].inputs, source.arguments)
 
 
 def _print_help(document: str, source: InputSource, options: RunOptions, _: str) -> int:

@@ -1,6 +1,5 @@
 """`cwlbalsam validate`: is a document valid CWL?"""
 
-import sys
 from typing import Any
 
 import click
@@ -12,12 +11,12 @@ from cwlbalsam.service.documents import Finding, check_document, report_findings
 from cwlbalsam.service.inputs import InputSource
 
 
-@click.command()
+@click.command("validate")
 @click.argument("documents", nargs=-1, required=True)
 @click.option("--inputs", default="", metavar="FILE", help="Check this job file, too.")
 @click.option("--json", "as_json", is_flag=True, help="Print all problems as JSON.")
 @document_options
-def validate(documents: tuple[str, ...], inputs: str, as_json: bool, **given: Any) -> None:
+def command(documents: tuple[str, ...], inputs: str, as_json: bool, **given: Any) -> None:
     """Check DOCUMENTS and all that they refer to. Every mistake is told, with its place.
 
     \b
@@ -32,7 +31,7 @@ def validate(documents: tuple[str, ...], inputs: str, as_json: bool, **given: An
     else:
         for finding in findings:
             print_finding(finding)
-    sys.exit(EXIT_FAILED if any(finding.problems for finding in findings) else 0)
+    click.get_current_context().exit(EXIT_FAILED if any(finding.problems for finding in findings) else 0)
 
 
 def print_finding(finding: Finding) -> None:

@@ -7,7 +7,18 @@ from typing import Any, NamedTuple
 
 from cwlbalsam.cwl.frame import Frame, wrong
 from cwlbalsam.cwl.memo import once_for_each
-from cwlbalsam.cwl.records import ArrayType, Binding, Expr, Field, Primitive, RecordType, ToolProcess, Type, UnionType
+from cwlbalsam.cwl.records import (
+    ArrayType,
+    Binding,
+    EnumType,
+    Expr,
+    Field,
+    Primitive,
+    RecordType,
+    ToolProcess,
+    Type,
+    UnionType,
+)
 from cwlbalsam.cwl.types import matches
 from cwlbalsam.errors import JobError
 
@@ -25,12 +36,13 @@ class Part(NamedTuple):
 
 
 def command_line(frame: Frame, process: ToolProcess) -> list[str]:
-    """argv of a job. With ShellCommandRequirement it is a shell's, and all is quoted but what says shellQuote: false."""
+    """argv of a job; with ShellCommandRequirement it is a shell's, and quoted but for what says shellQuote: false."""
     parts = list(_argument_parts(frame, process))
+    binder = _Binder(frame, parts)
     for field in bound_fields(process):
         value = frame.inputs[field.name]
         if value is not None:
-            _bind(frame, field.type, field.binding, value, _Where((), (), ((1, field.name),)), parts)
+            binder.bind(field.type, field.binding, value, _Where((), (), ((1, field.name),)))
     parts.sort(key=_key)
     if not process.requirements.shell:
         argv = list(process.base_command)
@@ -138,67 +150,81 @@ class _Where(NamedTuple):
         return self.lead + own + self.tail
 
 
-def _bind(frame: Frame, kind: Type, binding: Binding | None, value: Any, where: _Where, parts: list[Part]) -> None:
-    own = None if binding is None else where.key(((0, _position(frame, binding, value)),))
-    _bind_at(frame, kind, binding, own, value, where, parts)
+class _Placed(NamedTuple):
+    """A binding and its own part of the sort key."""
+
+    binding: Binding
+    own: Key
 
 
-def _bind_at(  # noqa: PLR0913 - the recursion's state
-    frame: Frame, kind: Type, binding: Binding | None, own: Key | None, value: Any, where: _Where, parts: list[Part]
-) -> None:
-    """Bind a value whose own binding has the key `own`, and what it holds."""
-    if isinstance(kind, UnionType):
-        chosen = next((option for option in kind.options if matches(value, option)), None)
-        if chosen is None:
-            raise JobError(f"no type of the union fits {value!r:.200}")
-        _bind_at(frame, chosen, binding, own, value, where, parts)
-        return
-    if isinstance(kind, Primitive):
-        if kind.name == "Any":
-            _bind_any(frame, binding, own, value, where, parts)
-        elif binding is not None and own is not None:
-            parts.append(Part(where.base + own, binding, value))
-        return
-    inner = kind.binding
-    if binding is not None and own is not None:
-        where = where._replace(base=where.base + own)
-        parts.append(Part(where.base, binding, value))
-        if binding.value_from is not None:
+class _Binder:
+    """Finds the bindings of a value and of all that it holds."""
+
+    def __init__(self, frame: Frame, parts: list[Part]) -> None:
+        self.frame = frame
+        self.parts = parts
+
+    def bind(self, kind: Type, binding: Binding | None, value: Any, where: _Where) -> None:
+        self._bind_at(kind, self._placed(binding, value, where), value, where)
+
+    def _placed(self, binding: Binding | None, value: Any, where: _Where) -> _Placed | None:
+        if binding is None:
+            return None
+        return _Placed(binding, where.key(((0, _position(self.frame, binding, value)),)))
+
+    def _bind_at(self, kind: Type, placed: _Placed | None, value: Any, where: _Where) -> None:
+        if isinstance(kind, UnionType):
+            chosen = next((option for option in kind.options if matches(value, option)), None)
+            if chosen is None:
+                raise JobError(f"no type of the union fits {value!r:.200}")
+            self._bind_at(chosen, placed, value, where)
+        elif not isinstance(kind, Primitive):
+            self._bind_complex(kind, placed, value, where)
+        elif placed is not None:
+            if (
+                kind.name == "Any"
+                and isinstance(value, list)
+                and placed.binding.value_from is None
+                and placed.binding.item_separator is None
+            ):
+                self._bind_items(_ANY, placed, value, where._replace(base=where.base + placed.own))
+            else:
+                self._add(placed, value, where)
+
+    def _bind_complex(
+        self, kind: ArrayType | EnumType | RecordType, placed: _Placed | None, value: Any, where: _Where
+    ) -> None:
+        """The parameter's binding first, then its type's, then those of items or fields."""
+        inner = kind.binding
+        if placed is not None:
+            where = self._add(placed, value, where)
+            if placed.binding.value_from is not None:
+                return
+            if inner is None and isinstance(kind, ArrayType) and placed.binding.item_separator is None:
+                inner = _EMPTY
+        own = self._placed(inner, value, where)
+        if isinstance(kind, ArrayType):
+            self._bind_items(kind.items, own, value, where)
             return
-        if inner is None and isinstance(kind, ArrayType) and binding.item_separator is None:
-            inner = _EMPTY
-    inner_own = None if inner is None else where.key(((0, _position(frame, inner, value)),))
-    if isinstance(kind, ArrayType):
-        _bind_items(frame, kind.items, inner, inner_own, value, where, parts)
-        return
-    if inner is not None and inner_own is not None:
-        parts.append(Part(where.base + inner_own, inner, value))
-        where = where._replace(base=where.base + inner_own)
-    if isinstance(kind, RecordType):
-        for field in kind.fields:
-            if value.get(field.name) is not None:
-                inside = where._replace(tail=((1, field.name),))
-                _bind(frame, field.type, field.binding, value[field.name], inside, parts)
+        if own is not None:
+            where = self._add(own, value, where)
+        if isinstance(kind, RecordType):
+            for field in kind.fields:
+                if value.get(field.name) is not None:
+                    inside = where._replace(tail=((1, field.name),))
+                    self.bind(field.type, field.binding, value[field.name], inside)
 
+    def _bind_items(self, kind: Type, placed: _Placed | None, items: Any, where: _Where) -> None:
+        for index, item in enumerate(items):
+            inside = where._replace(lead=((0, index),))
+            again = None if placed is None else _Placed(placed.binding, inside.key(placed.own))
+            self._bind_at(kind, again, item, inside)
 
-def _bind_items(  # noqa: PLR0913 - the recursion's state
-    frame: Frame, kind: Type, binding: Binding | None, own: Key | None, items: Any, where: _Where, parts: list[Part]
-) -> None:
-    for index, item in enumerate(items):
-        inside = where._replace(lead=((0, index),))
-        key = None if own is None else inside.key(own)
-        _bind_at(frame, kind, binding, key, item, inside, parts)
-
-
-def _bind_any(
-    frame: Frame, binding: Binding | None, own: Key | None, value: Any, where: _Where, parts: list[Part]
-) -> None:
-    if binding is None or own is None:
-        return
-    if isinstance(value, list) and binding.value_from is None and binding.item_separator is None:
-        _bind_items(frame, _ANY, binding, own, value, where, parts)
-    else:
-        parts.append(Part(where.base + own, binding, value))
+    def _add(self, placed: _Placed, value: Any, where: _Where) -> _Where:
+        """Add a part; what is inside of it sorts below it."""
+        base = where.base + placed.own
+        self.parts.append(Part(base, placed.binding, value))
+        return where._replace(base=base)
 
 
 # --- arguments -----------------------------------------------------------------------------------------------------
@@ -235,7 +261,8 @@ def _arguments(frame: Frame, part: Part) -> list[str]:
 
 
 def text_of(value: Any) -> str:
-    """A value as a word of the command line; numbers never with an exponent."""
+    """A value as a word of the command line; numbers as JavaScript's String() has them, but never with an
+    exponent."""
     if isinstance(value, str):
         return value
     if isinstance(value, dict) and value.get("class") in ("File", "Directory"):
@@ -245,5 +272,6 @@ def text_of(value: Any) -> str:
         return path
     if isinstance(value, float):
         text = repr(value)
-        return format(Decimal(text), "f") if "e" in text else text
+        text = format(Decimal(text), "f") if "e" in text else text
+        return text.removesuffix(".0")
     return str(value)

@@ -8,14 +8,15 @@ from msgspec import Struct
 
 from cwlbalsam.cwl.binding import command_line, uses_raw_shell
 from cwlbalsam.cwl.environment import job_environment, mpi_prefix, network_allowed, time_limit
+from cwlbalsam.cwl.expression_tool import run_expression
 from cwlbalsam.cwl.frame import Frame, wrong
-from cwlbalsam.cwl.inputs import apply_links, bind_inputs, fill_and_check, is_wanted
-from cwlbalsam.cwl.outputs import check_outputs, collect_outputs
+from cwlbalsam.cwl.inputs import bind_inputs, fill_and_check
+from cwlbalsam.cwl.outputs import collect_outputs
+from cwlbalsam.cwl.prologue import apply_links, is_wanted
 from cwlbalsam.cwl.records import (
     Docker,
     ExpressionProcess,
     OperationProcess,
-    Process,
     Program,
     Step,
     Template,
@@ -23,19 +24,18 @@ from cwlbalsam.cwl.records import (
     WorkflowProcess,
 )
 from cwlbalsam.cwl.resources import evaluate_grant, runtime_of, static_grant
-from cwlbalsam.cwl.settling import Settling
+from cwlbalsam.cwl.secrets import hide, secret_texts, without_secrets
 from cwlbalsam.cwl.staging import OUTDIR_IN_CONTAINER, Mount, Stage, below
 from cwlbalsam.cwl.tasks import Grant, Settings, Task
-from cwlbalsam.cwl.values import files_and_directories, path_of, set_name, strip_paths
+from cwlbalsam.cwl.values import strip_paths
 from cwlbalsam.cwl.workdir import stage_workdir
-from cwlbalsam.errors import JobError, Problem
+from cwlbalsam.errors import JobError
 
 __all__ = ["Command", "ContainerSpec", "Mount", "Prepared", "prepare", "static_grant"]
 
 Ending = Literal["done", "skipped"]
 Exit = Literal["done", "failed", "temporary"]
 _UNKNOWN_GRANT = Grant()
-_SHORTEST_SECRET = 3  # shorter ones would hide half of every message
 
 
 class ContainerSpec(Struct):
@@ -67,7 +67,7 @@ class Prepared:
 
     __slots__ = ("_frame", "_secrets", "_stage", "command", "ending", "outputs")
 
-    def __init__(  # noqa: PLR0913
+    def __init__(
         self,
         ending: Ending | None,
         outputs: dict[str, Any],
@@ -95,7 +95,7 @@ class Prepared:
         try:
             return "done", collect_outputs(frame, stage), ""
         except JobError as error:
-            return "failed", {}, _hide(str(error), self._secrets)
+            return "failed", {}, hide(str(error), self._secrets)
 
 
 def ending_of(process: ToolProcess, exit_code: int) -> Exit:
@@ -127,20 +127,19 @@ def prepare(program: Program, task: Task, settings: Settings, tmpdir: str) -> Pr
     values: dict[str, Any] = {name: msgspec.msgpack.decode(raw) for name, raw in task.inputs.items()}
     secrets: list[str] = []
     if process.requirements.secrets:
-        secrets = _secret_texts(process, values)
+        secrets = secret_texts(process, values)
     try:
-        prepared = _prepare(program, process, task, values, settings, tmpdir)
+        prepared = _prepare(program, task, values, settings, tmpdir)
     except JobError as error:
         if not secrets:
             raise
-        raise _without_secrets(error, secrets) from None
+        raise without_secrets(error, secrets) from None
     prepared._secrets = secrets
     return prepared
 
 
-def _prepare(  # noqa: PLR0913
-    program: Program, process: Process, task: Task, values: dict[str, Any], settings: Settings, tmpdir: str
-) -> Prepared:
+def _prepare(program: Program, task: Task, values: dict[str, Any], settings: Settings, tmpdir: str) -> Prepared:
+    process = program.processes[task.process]
     if task.step is not None:
         step = _step_of(program, task.step)
         previous = None
@@ -164,8 +163,8 @@ def _prepare(  # noqa: PLR0913
     frame.runtime.update(runtime_of(task.grant if task.grant != _UNKNOWN_GRANT else _grant(frame)))
     if isinstance(process, ToolProcess):
         return _prepare_tool(frame, process, task, tmpdir)
-    assert isinstance(process, ExpressionProcess)  # noqa: S101 - for the type checker
-    return _run_expression(frame, process, task.directory, tmpdir)
+    assert isinstance(process, ExpressionProcess)
+    return Prepared("done", run_expression(frame, process, task.directory))
 
 
 def _step_of(program: Program, place: tuple[int, int]) -> Step:
@@ -278,51 +277,3 @@ def _redirection(frame: Frame, stage: Stage, template: Template | None, what: st
     if frame.requirements.workdir and below(os.path.realpath(path), os.path.realpath(stage.outdir)) is None:
         raise JobError(f"{what} {name!r} would be written into an input that is linked into the output directory")
     return path
-
-
-# --- expression tools ----------------------------------------------------------------------------------------------
-
-
-def _run_expression(frame: Frame, process: ExpressionProcess, directory: str, tmpdir: str) -> Prepared:
-    stage = Stage(directory, tmpdir)
-    for value in frame.inputs.values():
-        for found in files_and_directories(value):
-            if "location" in found:
-                path = path_of(found)
-                stage.origins[path] = found["location"]
-                if found["class"] == "File":
-                    found["dirname"] = os.path.dirname(path)
-                found["path"] = path
-            elif "basename" not in found:
-                set_name(found, "literal")
-    found = frame.evaluate(process.expression)
-    if not isinstance(found, dict) or "class" in found:
-        raise wrong(
-            "the expression of an ExpressionTool", "an object that maps outputs to values", found, process.expression
-        )
-    outputs = {field.name: found.get(field.name) for field in process.outputs}
-    Settling(stage, frame.settings.compute_checksum).settle_all(outputs)
-    check_outputs(process, outputs)
-    return Prepared("done", outputs)
-
-
-# --- secrets -------------------------------------------------------------------------------------------------------
-
-
-def _secret_texts(process: Process, values: dict[str, Any]) -> list[str]:
-    texts = {str(values[name]) for name in process.requirements.secrets if values.get(name) is not None}
-    return sorted((text for text in texts if len(text) >= _SHORTEST_SECRET), key=len, reverse=True)
-
-
-def _hide(text: str, secrets: list[str]) -> str:
-    for secret in secrets:
-        text = text.replace(secret, "(secret)")
-    return text
-
-
-def _without_secrets(error: JobError, secrets: list[str]) -> JobError:
-    problems = [Problem(item.place, _hide(item.message, secrets), _hide(item.hint, secrets)) for item in error.problems]
-    safe = JobError(problems[0].message)
-    safe.problems = tuple(problems)
-    safe.args = ("\n".join(map(str, problems)),)
-    return safe

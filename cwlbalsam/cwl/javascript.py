@@ -4,8 +4,8 @@ Nothing crosses the border but JSON, and nothing outlives an evaluation.
 
 Limits. CPU time is checked by QuickJS itself, in bytecode and in regular expressions. It is not checked within some
 native loops (`new Array(1e9).join("x")`), and no Python code, a signal handler included, can run before they return.
-Loops of slow native calls are only looked at once in
-10,000 calls. There the kernel is the last resort: ITIMER_PROF, which ends the *process* by SIGPROF after half as much CPU time again.
+It looks at a loop once in 10,000 calls only, which takes long if the calls are slow. There the kernel is the last
+resort: ITIMER_PROF, which ends the *process* by SIGPROF after half as much CPU time again.
 JavaScript cannot block here (no timers, no modules, no I/O, `Atomics.wait` is refused), so CPU time is all it can use
 up, and a machine under load kills nobody.
 """
@@ -15,6 +15,7 @@ import json
 import re
 import resource
 import signal
+import time
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
@@ -38,7 +39,7 @@ PRELUDE = """(function (stringify, compile, Failure) {
     if (names) { for (var name in names) globalThis[name] = names[name]; return; }
     var value;
     try { value = compile(code)(); } catch (error) {
-      if (error instanceof Failure) throw error;
+      if (error === null || error instanceof Failure) throw error;  // null: no memory for an Error
       throw new Failure("threw " + (typeof error === "string" ? error : stringify(error))); }
     var text = stringify(value);
     if (text === undefined) { refuse("", value); return "null"; }
@@ -50,7 +51,7 @@ HEADER_LINES = 2  # that `Function` puts before a body
 
 NAMES = ("inputs", "self", "runtime")
 # Ways to read a global without writing its name.
-REFLECTION = re.compile(r"\\|globalThis|\bthis\b|eval|Function|constructor")
+REFLECTION = re.compile(r"[\\[]|globalThis|Reflect|\bthis\b|eval|Function|constructor")
 NOT_FINITE = re.compile(rb"\xcb[\x7f\xff][\xf0-\xff]", re.DOTALL)  # msgpack float64 whose exponent is all ones
 POSITION = re.compile(r"<input>:(\d+):\d+")
 MSGPACK_INTEGERS = range(-(2**63), 2**64)
@@ -102,13 +103,16 @@ def run_javascript(part: Js, library: Library, values: Mapping[str, Any], second
     source = _function_source(part.code, part.body, library.end)
     wanted = library.names | _names_in(part.code)
     text, exact = _encode({name: value for name, value in values.items() if name in wanted})
-    signal.setitimer(signal.ITIMER_PROF, seconds * 1.5 + 2)
+    deadline = time.process_time() + seconds
+    signal.setitimer(signal.ITIMER_PROF, seconds * 1.5 + 1)
     try:
         context = _new_context(seconds, megabytes)
         call = context.eval(PRELUDE)
         call(None, context.parse_json(text) if exact else context.eval(f"({text})"))
         for fragment in library.sources:
             context.eval(fragment)
+            # QuickJS counts from the start of each call.
+            context.set_time_limit(max(deadline - time.process_time(), 0.001))
         return _decode(call(source))
     except Exception as error:
         raise _explain(error, library, seconds, megabytes) from None
@@ -200,7 +204,7 @@ def _explain(error: Exception, library: Library, seconds: float, megabytes: int)
     if message == "InternalError: interrupted":
         message = f"took more than {seconds:g} s of CPU time"
     elif message in ("InternalError: out of memory", "null"):
-        message = f"needs more than {megabytes} MiB of memory"
+        message = f"needs more than {megabytes} MiB of memory" + (", or threw null" if message == "null" else "")
     elif isinstance(error, _engine().StackOverflow):
         message = f"{message}: the recursion is too deep for a stack of {_stack_bytes() >> 10} KiB"
     elif not isinstance(error, _engine().JSException):

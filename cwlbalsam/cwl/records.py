@@ -342,5 +342,6 @@ class Program(Record, frozen=True, kw_only=True):
     uri: str
     main: int
     processes: tuple[Process, ...]
+    namespaces: dict[str, str] = {}  # prefixes of the main document, which job orders may use
     ontology: dict[str, tuple[str, ...]] = {}  # format IRI -> parents and equivalents
     digest: str = ""

@@ -111,7 +111,7 @@ class _Planner:
             return False
         if not os.path.lexists(target):
             return True
-        return os.path.isdir(target) == (member["class"] == "Directory")  # an earlier run's, to be replaced or merged
+        return os.path.isdir(target) is (member["class"] == "Directory")  # an earlier run's, to be replaced or merged
 
     def _put(self, member: Value, source: str | None, target: str, folder: str) -> None:
         self._taken.add(target)

@@ -6,7 +6,7 @@ from typing import Any
 
 from cwlbalsam.cwl.frame import Frame, wrong
 from cwlbalsam.cwl.records import Expr, SecondaryFile
-from cwlbalsam.cwl.values import Value, is_file_or_directory, normalise_all, path_of, summary, uri_of
+from cwlbalsam.cwl.values import Value, is_file_or_directory, normalise_all, path_of, set_name, summary, uri_of
 from cwlbalsam.errors import JobError
 
 
@@ -45,20 +45,22 @@ def is_required(frame: Frame, wanted: SecondaryFile, primary: Value) -> bool:
 def add_secondary_files(
     frame: Frame, patterns: Sequence[SecondaryFile], primary: Value, discover: bool, where: str
 ) -> None:
-    """Complete an input's secondaryFiles. Those that came with the value are trusted unless `discover`."""
+    """Complete an input's secondaryFiles. Those that came with the value are trusted unless `discover`.
+
+    discover: look for files beside the primary. Only for what the user gives: inside a workflow, files that a step
+    needs must be named by what produced them, since nothing else sees to it that they travel along.
+    """
     if not patterns or ("secondaryFiles" in primary and not discover):
         return
     present: list[Value] = primary.setdefault("secondaryFiles", [])
     for wanted in patterns:
         for name in secondary_names(frame, wanted, primary):
             if isinstance(name, dict):
-                normalise_all(name)
-                if not _holds(present, name["basename"]):
-                    present.append(name)
+                _add(present, name)
                 continue
             if _holds(present, name):
                 continue
-            found = _beside(primary, name)
+            found = _beside(primary, name) if discover else None
             if found is not None:
                 present.append(found)
             elif is_required(frame, wanted, primary):
@@ -67,6 +69,17 @@ def add_secondary_files(
                     place=wanted.place,
                     hint=f"of {summary(primary.get('location') or primary['basename'])}",
                 )
+
+
+def _add(present: list[Value], found: Value) -> None:
+    """Add what an expression gave; the same file again only gets the new name."""
+    normalise_all(found)
+    for value in present:
+        if "location" in found and value.get("location") == found["location"]:
+            set_name(value, found["basename"])
+            return
+    if not _holds(present, found["basename"]):
+        present.append(found)
 
 
 def _holds(values: Iterable[Value], basename: str) -> bool:

@@ -45,7 +45,9 @@ class Stage:
         self.origins: dict[str, str] = {}
         self.moved: dict[str, str] = {}
         self.only_safe_names = False
-        self._folders: list[dict[str, str]] = []
+        self.changes_inputs = False  # in place
+        self._folders: list[dict[str, str]] = []  # name -> location
+        self._alone: set[int] = set()
 
     # --- staging inputs ------------------------------------------------------------------------------------------
 
@@ -78,9 +80,16 @@ class Stage:
             self._put(member, number)
 
     def _folder_for(self, names: dict[str, str]) -> int:
+        """Lone files share a folder; a file with secondary files has one of its own, for tools that look around."""
+        alone = len(names) > 1
         for number, taken in enumerate(self._folders):
-            if all(taken.get(name, source) == source for name, source in names.items()):
+            if number in self._alone:
+                if taken == names:
+                    return number
+            elif not alone and all(taken.get(name, source) == source for name, source in names.items()):
                 return number
+        if alone:
+            self._alone.add(len(self._folders))
         self._folders.append({})
         return len(self._folders) - 1
 

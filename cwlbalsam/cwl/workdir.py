@@ -148,6 +148,7 @@ class _Placing:
         self.stage = stage
         self.writable = writable
         self.inplace = writable and frame.requirements.inplace_update
+        stage.changes_inputs = stage.changes_inputs or self.inplace
 
     def put(self, value: Value, name: str) -> None:
         """name: relative to the output directory, or an absolute path in the container."""

@@ -62,6 +62,10 @@ class Containers:
         finally:
             os._exit(0)
 
+    @property
+    def were_used(self) -> bool:
+        return self._started > 0
+
     def ended(self, pid: int) -> bool:
         """Whether this child was one of ours; it is reaped then."""
         image = self._children.pop(pid, None)

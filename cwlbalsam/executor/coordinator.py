@@ -215,7 +215,9 @@ class Coordinator:
                 self._expand(plan, skipped)
                 if plan.kind == "job":
                     seconds = outcome.ended - outcome.started
-                    self._reporter.report(JobEnded(plan.name, plan.id, outcome.ending, log=outcome.log, seconds=seconds))
+                    self._reporter.report(
+                        JobEnded(plan.name, plan.id, outcome.ending, log=outcome.log, seconds=seconds)
+                    )
             case "temporary" if outcome.exit_code is None and job.attempt < MAX_ATTEMPTS and not self._stopping:
                 self._again(job, spent=True)
             case "cancelled":

@@ -6,6 +6,7 @@ that died, and ends them before it reports the death.
 """
 
 import contextlib
+import gc
 import os
 import select
 import signal
@@ -55,6 +56,7 @@ def unpack_death(record: bytes) -> tuple[int, int]:
 
 
 def _serve(coordinator: socket.socket, serve_worker: Callable[[socket.socket, int], None]) -> None:
+    gc.freeze()  # what the coordinator had is neither visited nor destroyed here
     os.setsid()  # Ctrl-C at the terminal is the coordinator's affair
     for ignored in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(ignored, signal.SIG_IGN)

@@ -19,7 +19,7 @@ from cwlbalsam.executor.capacity import Capacity
 from cwlbalsam.executor.dispatch import Batch, Dispatcher
 from cwlbalsam.executor.forkserver import RECORD_BYTES, fork_server, request_worker, unpack_death
 from cwlbalsam.executor.frames import FRAME_TASKS, Cancel, Inbox, Learn, Outbox, Work, pack, unpack_outcomes
-from cwlbalsam.executor.workbench import GRACE_SECONDS, Preparing
+from cwlbalsam.executor.workbench import CLEAN_UP_SECONDS, GRACE_SECONDS, Preparing
 from cwlbalsam.executor.worker import work
 
 
@@ -40,7 +40,7 @@ class WorkerPool:
     log is only renamed. programs: digest -> msgpack of a Program.
     """
 
-    def __init__(  # noqa: PLR0913
+    def __init__(
         self,
         workers: int,
         settings: Settings,
@@ -85,7 +85,7 @@ class WorkerPool:
         self._loop = asyncio.get_running_loop()
         self._on_outcomes = on_outcomes
         self._idle = asyncio.Event()
-        assert self._server is not None, "start() comes first"  # noqa: S101
+        assert self._server is not None, "start() comes first"
         self._server.setblocking(False)
         self._loop.add_reader(self._server, self._read_deaths)
         for link in self._links.values():
@@ -115,14 +115,14 @@ class WorkerPool:
         if self._idle is not None and (len(self._dispatcher) or self._unreported):
             self._idle.clear()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._idle.wait(), 4 * GRACE_SECONDS if kill else None)
+                await asyncio.wait_for(self._idle.wait(), 2 * GRACE_SECONDS + CLEAN_UP_SECONDS if kill else None)
         self._closing = True
         for link in list(self._links.values()):
             self._detach(link)
         if self._server is not None:
             if self._loop is not None:
                 self._loop.remove_reader(self._server)
-            self._server.close()
+            _hang_up(self._server)
             await asyncio.to_thread(self._bury_server)
             self._server = None
         if not self.keep_scratch:
@@ -166,7 +166,7 @@ class WorkerPool:
     # --- connections ---
 
     def _add_worker(self) -> None:
-        assert self._server is not None  # noqa: S101
+        assert self._server is not None
         self._numbers += 1
         link = _Link(self._numbers, request_worker(self._server, self._numbers))
         link.connection.setblocking(False)
@@ -176,7 +176,7 @@ class WorkerPool:
             self._attach(link)
 
     def _attach(self, link: _Link) -> None:
-        assert self._loop is not None  # noqa: S101
+        assert self._loop is not None
         self._loop.add_reader(link.connection, self._read, link)
         self._schedule_turn()
 
@@ -186,7 +186,7 @@ class WorkerPool:
         if self._loop is not None:
             self._loop.remove_reader(link.connection)
             self._loop.remove_writer(link.connection)
-        link.connection.close()
+        _hang_up(link.connection)
 
     def _read(self, link: _Link) -> None:
         try:
@@ -196,7 +196,7 @@ class WorkerPool:
         except OSError:
             data = b""
         if not data:
-            assert self._loop is not None  # noqa: S101
+            assert self._loop is not None
             self._loop.remove_reader(link.connection)  # the fork server will say that it has died
             if self._server is None:
                 self._mourn(link.number, "")
@@ -209,7 +209,7 @@ class WorkerPool:
             self._schedule_turn()
 
     def _flush(self, link: _Link) -> None:
-        assert self._loop is not None  # noqa: S101
+        assert self._loop is not None
         try:
             while link.outbox:
                 with link.outbox.peek() as data:
@@ -225,7 +225,7 @@ class WorkerPool:
     # --- deaths ---
 
     def _read_deaths(self) -> None:
-        assert self._server is not None and self._loop is not None  # noqa: S101
+        assert self._server is not None and self._loop is not None
         try:
             data = self._server.recv(4096)
         except (BlockingIOError, InterruptedError):
@@ -265,6 +265,13 @@ class WorkerPool:
     def _bury_server(self) -> None:
         with contextlib.suppress(ChildProcessError):
             os.waitpid(self._server_pid, 0)
+
+
+def _hang_up(connection: socket.socket) -> None:
+    """The other side sees the end at once, even if a process that was forked meanwhile still holds a copy of it."""
+    with contextlib.suppress(OSError):
+        connection.shutdown(socket.SHUT_RDWR)
+    connection.close()
 
 
 def _ended(task: Task, ending: str, error: str) -> Outcome:

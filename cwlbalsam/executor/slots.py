@@ -35,11 +35,15 @@ class Slots:
         return slot
 
     def give_back(self, slot: Slot) -> None:
+        """Make it as good as new, or forget it if that fails: it must not stop the worker."""
         if not _is_clean(slot.tmpdir):
-            if os.path.lexists(slot.tmpdir):
-                Path(slot.tmpdir).rename(f"{self._trash}/{self._thrown}")
-                self._thrown += 1
-            Path(slot.tmpdir).mkdir(mode=0o700)
+            try:
+                if os.path.lexists(slot.tmpdir):
+                    Path(slot.tmpdir).rename(f"{self._trash}/{self._thrown}")
+                    self._thrown += 1
+                Path(slot.tmpdir).mkdir(mode=0o700)
+            except OSError:
+                return
         self._free.append(slot)
 
     def keep_log(self, slot: Slot, target: str) -> str:
@@ -47,12 +51,15 @@ class Slots:
         try:
             if not os.stat(slot.log).st_size:  # noqa: PTH116
                 return ""
-        except FileNotFoundError:
+        except OSError:
             return ""
         try:
             Path(slot.log).rename(target)
         except OSError:  # another file system
-            shutil.move(slot.log, target)
+            try:
+                shutil.move(slot.log, target)
+            except OSError:  # a full one: the job's own result does not depend on this
+                return ""
         return target
 
 

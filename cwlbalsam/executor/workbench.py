@@ -6,6 +6,7 @@ import time
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import msgspec
@@ -16,13 +17,15 @@ from cwlbalsam.cwl.tasks import Grant, Outcome, Settings, Task
 from cwlbalsam.errors import JobError
 from cwlbalsam.executor.containers import Containers
 from cwlbalsam.executor.slots import Slot, Slots
-from cwlbalsam.executor.spawn import Ended, Start, next_ended, reap, signal_group, spawn
+from cwlbalsam.executor.spawn import Ended, Start, has_children, next_ended, reap, signal_group, spawn
 
 if TYPE_CHECKING:
     from cwlbalsam.cwl.execution import Command, Prepared
 
 GRACE_SECONDS = 5.0
 """From SIGTERM to SIGKILL."""
+CLEAN_UP_SECONDS = 20.0
+"""For a container engine's client, after its container was killed: ended earlier, it would leave the remains."""
 
 Ending = Literal["done", "skipped", "failed", "temporary", "timeout", "cancelled"]
 
@@ -92,8 +95,9 @@ class Workbench:
         return any(lane.waiting for lane in self._lanes.values())
 
     @property
-    def commands(self) -> int:
-        return len(self._by_pid)
+    def is_busy(self) -> bool:
+        """Whether commands run, or container engines still clean up after theirs."""
+        return bool(self._by_pid) or (self._containers.were_used and has_children())
 
     def start_waiting(self) -> None:
         for lane in self._lanes.values():
@@ -103,8 +107,14 @@ class Workbench:
     # --- one job ---
 
     def _start(self, lane: Lane, task: Task) -> None:
+        try:
+            slot = self._slots.take()
+        except OSError as error:
+            message = f"cannot make a temporary folder: {error}"
+            self._answer(Outcome(job=task.job, attempt=task.attempt, ending="failed", error=message))
+            return
         lane.running += 1
-        job = Running(task=task, prepared=None, slot=self._slots.take(), started=time.time())
+        job = Running(task=task, prepared=None, slot=slot, started=time.time())
         self._running[task.job] = job
         with _Guard(self, job):
             job.prepared = prepared = self._prepare(self._program(task), task, self._settings, job.slot.tmpdir)
@@ -135,7 +145,7 @@ class Workbench:
         self._by_pid[job.pid] = job
         limit = job.prepared.command.time_limit
         if limit:
-            self._after(limit, lambda: self._stop(job, "timeout"))
+            self._after(limit, partial(self._time_out, job.task.job, job.pid))
 
     def reap_all(self) -> None:
         while pid := next_ended():
@@ -216,13 +226,19 @@ class Workbench:
         signal_group(job.pid, signal.SIGTERM)
         self._after(GRACE_SECONDS, lambda: self._kill(job))
 
+    def _time_out(self, number: int, pid: int) -> None:
+        """Timers outlive most of their jobs, so they hold numbers only."""
+        job = self._running.get(number)
+        if job is not None and job.pid == pid:
+            self._stop(job, "timeout")
+
     def _kill(self, job: Running) -> None:
         if self._by_pid.get(job.pid) is not job:
             return
         if job.container:  # killing the client would leave the container behind
             self._containers.kill(job.container)
             job.container = ""
-            self._after(GRACE_SECONDS, lambda: self._kill(job))
+            self._after(CLEAN_UP_SECONDS, lambda: self._kill(job))
         else:
             signal_group(job.pid, signal.SIGKILL)
 

@@ -108,7 +108,7 @@ def legal_events(state: State) -> list[Event]:
 def diagram() -> str:
     """The table as a Mermaid state diagram.
 
-    USER_KILLED, which every state that is not final leads to, is drawn as one arrow from a note, not as twelve.
+    USER_KILLED, which every state that is not final leads to, is described by a note, not drawn as twelve arrows.
     """
     arrows: dict[tuple[State, State], list[str]] = {}
     for (state, event), target in TRANSITIONS.items():
@@ -117,5 +117,5 @@ def diagram() -> str:
     lines = ["stateDiagram-v2", f"    [*] --> {State.CREATED.name}"]
     lines += [f"    {state.name} --> {target.name}: {', '.join(names)}" for (state, target), names in arrows.items()]
     lines += [f"    {state.name} --> [*]" for state in sorted(FINAL)]
-    lines += [f"    note right of {State.USER_KILLED.name}: KILLED_BY_USER leads here from every state that is not final"]
+    lines += [f"    note right of {State.USER_KILLED.name}: KILLED_BY_USER leads here from all that are not final"]
     return "\n".join(lines) + "\n"

@@ -1,4 +1,4 @@
-"""What can be wrong with a workflow although its document is valid: checked on lowered records, before anything runs."""
+"""What can be wrong with a workflow although its document is valid, checked on lowered records."""
 
 import difflib
 from collections.abc import Iterable, Iterator, Mapping, Sequence

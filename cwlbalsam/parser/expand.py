@@ -48,7 +48,10 @@ class Planned(Struct, kw_only=True):
 
 @dataclass
 class Expansion:
-    """One change of a DAG. gathers: what existing gather nodes now read; waits: jobs that existing nodes now wait for."""
+    """One change of a DAG.
+
+    gathers: what existing gather nodes now read. waits: jobs that existing nodes now wait for.
+    """
 
     jobs: list[Planned] = field(default_factory=list)
     gathers: dict[int, dict[str, Tree]] = field(default_factory=dict)
@@ -169,9 +172,7 @@ class Expander:
         if not isinstance(self.program.processes[process], WorkflowProcess):
             fields = {"name": name, "process": process, "step": step, "inputs": inputs, "after": after}
             return self._add(expansion, kind="job", **fields).id
-        bind = self._add(
-            expansion, name=name, kind="bind", process=process, step=step, inputs=inputs, after=after
-        )
+        bind = self._add(expansion, name=name, kind="bind", process=process, step=step, inputs=inputs, after=after)
         gather = self._add(expansion, name=name, kind="gather", process=process, after=(bind.id,))
         conditional = step is not None and self.step(bind).when is not None
         if conditional:

@@ -98,8 +98,9 @@ class Library:
     def requirements(self, uri: str, requirements: Sequence[Mapping[str, Any]]) -> tuple[Any, Document]:
         """Requirements from outside a document, resolved and validated as if a tool beside it had them."""
         _, document = self.process(uri)
+        name = f"{document.uri}#cwlbalsam-overrides-{len(self.documents)}"
         tool = {
-            "id": f"{document.uri}#cwlbalsam-overrides-{len(self.documents)}",
+            "id": name,
             "cwlVersion": document.version,
             "class": "CommandLineTool",
             "baseCommand": "true",
@@ -107,14 +108,13 @@ class Library:
             "outputs": [],
             "requirements": [dict(entry) for entry in requirements],
         }
-        name = tool["id"]
         self.documents[name] = self._load_node(cmap(tool, fn=show_uri(document.uri)), name)
         return self.documents[name].root, self.documents[name]
 
     def fetch(self, url: str) -> str:
         """A text that a document refers to, remembered like the documents themselves."""
         try:
-            return default_loader(self._fetcher).fetcher.fetch_text(url)
+            return str(default_loader(self._fetcher).fetcher.fetch_text(url))
         except SchemaSaladException as error:
             raise DocumentError(list(_problems(error, url, LoadingContext()))) from error
 
@@ -149,8 +149,8 @@ class Library:
             uri=uri,
             root=root,
             version=version,
-            namespaces=dict(metadata.get("$namespaces") or {}),
-            schemas=tuple(metadata.get("$schemas") or ()),
+            namespaces={str(key): str(value) for key, value in (metadata.get("$namespaces") or {}).items()},
+            schemas=tuple(map(str, metadata.get("$schemas") or ())),
             index=context.loader.idx,
         )
 
@@ -172,7 +172,7 @@ class Library:
         return version
 
 
-class RecordingFetcher(DefaultFetcher):
+class RecordingFetcher(DefaultFetcher):  # type: ignore[misc]
     """Notes the sha256 of every text that a compilation reads, for the Program cache."""
 
     def __init__(self, known: dict[str, Any], session: Any, files: dict[str, str]) -> None:

@@ -51,7 +51,14 @@ class Linker:
         assert len(processes) == len(self.processes)
         ontology = load_ontology(self.library)
         digest = content_digest([processes, main, ontology])
-        return Program(uri=uri, main=main, processes=processes, ontology=ontology, digest=digest)
+        return Program(
+            uri=uri,
+            main=main,
+            processes=processes,
+            namespaces=dict(document.namespaces),
+            ontology=ontology,
+            digest=digest,
+        )
 
     def process(self, node: Node, inherited: Inherited, name: str) -> int:
         """The index of a process as it is under this call path."""

@@ -38,7 +38,9 @@ def plain_scalar(value: Any) -> Any:
                 return bool(value)
             return int(value) if -(2**63) <= value < 2**64 else float(value)
         case float():
-            return float(value)
+            # 1.23e5 is written without a fraction, and so are commands to see it.
+            whole = getattr(value, "_exp", None) is not None and value.is_integer() and abs(value) < 2**63
+            return int(value) if whole else float(value)
         case _:
             return str(value)
 

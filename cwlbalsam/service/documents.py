@@ -10,6 +10,7 @@ from urllib.parse import urldefrag, urljoin
 
 from cwlbalsam.cwl.records import Field, Primitive, Program
 from cwlbalsam.errors import DocumentError, Problem, UserError
+from cwlbalsam.service.home import Home, find_home
 from cwlbalsam.service.inputs import InputSource, check_inputs, load_inputs, read_job_file
 from cwlbalsam.service.jobfile import uri_path
 from cwlbalsam.service.options import RunOptions
@@ -29,7 +30,8 @@ def load_document(document: str, options: RunOptions) -> "Loaded":
 
     overrides = read_overrides(options.overrides, document_uri(document)) if options.overrides else ()
     compiling = CompileOptions(overrides=overrides, enable_dev=options.enable_dev, strict=options.strict)
-    return load_program(document, compiling, None)
+    home = Home(Path(options.home).absolute()) if options.home else find_home()
+    return load_program(document, compiling, home.programs)
 
 
 def compile_program(document: str, options: RunOptions) -> Program:
@@ -53,7 +55,8 @@ def check_document(document: str, options: RunOptions, inputs: InputSource | Non
         if not inputs or not (inputs.file or inputs.arguments):
             return Finding(document, warnings=loaded.warnings)
         program = loaded.program
-        order = load_inputs(program.processes[program.main].inputs, inputs, base=Path.cwd())
+        fields = program.processes[program.main].inputs
+        order = load_inputs(fields, inputs, base=Path.cwd(), namespaces=program.namespaces)
         check_inputs(program, order.values)
     except UserError as error:
         return Finding(document, error.problems)
@@ -82,14 +85,18 @@ def pack_document(document: str, options: RunOptions) -> str:
     from cwltool.pack import pack
     from schema_salad.exceptions import SchemaSaladException
 
+    from cwlbalsam.parser.frontend import Library
+
+    library = Library(enable_dev=options.enable_dev, strict=options.strict)
+    process, _ = library.process(library.resolve(document))
     context = LoadingContext({"enable_dev": options.enable_dev, "strict": options.strict, "skip_schemas": True})
     context.loader = default_loader(enable_dev=options.enable_dev)
     try:
-        packed = pack(context, document_uri(document))
+        packed = pack(context, str(process["id"]))
     except SchemaSaladException as error:
         raise DocumentError([Problem(document, f"cannot be packed: {error}")]) from error
     graph = packed["$graph"]
-    return json.dumps(packed if len(graph) > 1 else graph[0], indent=4, default=str)
+    return json.dumps(packed if len(graph) > 1 else graph[0], indent=4, ensure_ascii=False, default=str)
 
 
 def document_files(document: str, *, relative_to: str = "primary") -> dict[str, Any]:

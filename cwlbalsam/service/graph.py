@@ -5,7 +5,6 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Literal
 
 from cwlbalsam.cwl.records import Link, Process, Program, Step, WorkflowProcess
@@ -163,8 +162,8 @@ def _dot_lines(cluster: Cluster, depth: int) -> Iterator[str]:
 
 
 def _quote(text: str) -> str:
-    """A quoted string of DOT: only `"` is special, but labels read backslashes."""
-    return json.dumps(text, ensure_ascii=False).replace("\\n", "\n").replace("\n", "\\n")
+    """A quoted string of DOT, whose escapes are JSON's as far as labels go."""
+    return json.dumps(text, ensure_ascii=False)
 
 
 def to_svg(graph: Cluster) -> str:
@@ -187,13 +186,3 @@ def render(program: Program, form: str) -> str:
     """The drawing of a document; form: `dot` or `svg`."""
     graph = draw(program)
     return to_dot(graph) if form == "dot" else to_svg(graph)
-
-
-def write_text(text: str, path: str) -> None:
-    """Writes a file; raises UserError if it cannot."""
-    from cwlbalsam.errors import UserError
-
-    try:
-        Path(path).write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror}") from error

@@ -2,9 +2,9 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any
+
+from msgspec import Struct
 
 from cwlbalsam.cwl.records import ArrayType, EnumType, Field, Primitive, RecordType, Type, UnionType
 from cwlbalsam.errors import DocumentError, Problem
@@ -74,8 +74,7 @@ def _present(kind: Type) -> list[Type]:
     return [option for option in _options(kind) if not (isinstance(option, Primitive) and option.name == "null")]
 
 
-@dataclass(frozen=True)
-class _Option:
+class _Option(Struct, frozen=True):
     """path: the input's name, then names of record fields."""
 
     path: tuple[str, ...]
@@ -152,6 +151,8 @@ class _Reader:
             target[option.path[-1]] = value
 
     def complain_unknown(self, name: str) -> None:
+        from difflib import get_close_matches
+
         close = get_close_matches(name, self.options, 1)
         hint = f"did you mean '--{close[0]}'?" if close else f"inputs: {', '.join(self.options) or 'none'}"
         self.problems.append(Problem("", f"the document has no input '{name}'", hint))
@@ -180,7 +181,11 @@ def _convert_primitive(name: str, text: str) -> Any:
         return text
     if name in FILES:
         loaded = _load(text) if text.lstrip().startswith("{") else None
-        return loaded if isinstance(loaded, dict) and loaded.get("class") == name else _file(name, text)
+        if isinstance(loaded, dict):
+            if loaded.get("class") != name:
+                raise ValueError(f"'{text}' is not {_with_article(name)}")
+            return loaded
+        return _file(name, text)
     if name == "Any":
         loaded = _load(text)
         return text if loaded is None and text != "null" else loaded
@@ -209,7 +214,8 @@ def _convert_union(kind: UnionType, text: str) -> Any:
     present = _present(kind)
     if len(present) == 1:
         return convert(present[0], text)
-    for option in sorted(present, key=_vagueness):
+    is_object = text.lstrip().startswith("{")
+    for option in sorted(present, key=lambda option: _vagueness(option, is_object)):
         try:
             return convert(option, text)
         except ValueError:
@@ -217,10 +223,12 @@ def _convert_union(kind: UnionType, text: str) -> Any:
     raise ValueError(f"'{text}' is not {type_name(kind)}")
 
 
-def _vagueness(kind: Type) -> int:
-    """Options that take nearly every text are tried last."""
-    order = {"null": 0, "boolean": 0, "int": 1, "long": 2, "float": 3, "double": 3, "Any": 5, "string": 7}
-    return order.get(kind.name, 6) if isinstance(kind, Primitive) else 4
+def _vagueness(kind: Type, is_object: bool) -> int:
+    """Options that take nearly every text are tried last. Beside a string, a File must be written as an object."""
+    order = {"null": 0, "boolean": 0, "int": 1, "long": 2, "float": 3, "double": 3, "Any": 6, "string": 7}
+    if isinstance(kind, Primitive):
+        return order.get(kind.name, 4 if is_object else 8)
+    return 5
 
 
 def _load(text: str) -> Any:

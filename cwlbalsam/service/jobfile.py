@@ -7,27 +7,28 @@ import json
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any, NoReturn
 from urllib.parse import quote, unquote, urlsplit
+
+from msgspec import Struct
 
 from cwlbalsam.errors import UserError
 
 STDIN = "-"
 FETCH_SECONDS = 30.0
 MAX_DEPTH = 100
+SURROGATE = "\\ud"  # how the escape of one begins
 FREE_NODES = 1_000_000  # beyond these, a text may not grow more than tenfold by its aliases
 
 
-@dataclass(frozen=True)
-class TextFile:
+class TextFile(Struct, frozen=True):
     """A text and where it came from. uri: what its relative references are resolved against."""
 
     name: str
     uri: str
-    text: str = field(repr=False)
+    text: str
 
     def place(self, path: Sequence[str | int] = ()) -> str:
         """`file:line:column` of the value at `path`, or of the nearest value around it.
@@ -91,7 +92,8 @@ def parse_tree(source: TextFile) -> Any:
     """The tree of a text in JSON or YAML 1.2. Raises UserError with the place of what is wrong."""
     if source.text.lstrip()[:1] in {"{", "["}:
         try:
-            return json.loads(source.text, object_pairs_hook=_refuse_duplicates, parse_constant=_refuse_constant)
+            tree = json.loads(source.text, object_pairs_hook=_refuse_duplicates, parse_constant=_refuse_constant)
+            return _Plain(source).copy(tree, ()) if SURROGATE in source.text.lower() else tree
         except _DuplicateKeyError as error:
             place = source.place()
             raise UserError(f"key '{error}' appears twice in one object", place=place) from None
@@ -178,9 +180,18 @@ class _Plain:
             return {self.key(key, path): self.copy(item, (*path, str(key))) for key, item in value.items()}
         if isinstance(value, list):
             return [self.copy(item, (*path, index)) for index, item in enumerate(value)]
-        if value is None or isinstance(value, str | bool | int | float):
+        if isinstance(value, str):
+            return self.mend(value, path)
+        if value is None or isinstance(value, bool | int | float):
             return value
         raise UserError(f"a value of type {type(value).__name__} is not JSON", place=self.source.place(path))
+
+    def mend(self, text: str, path: tuple[str | int, ...]) -> str:
+        """Joins surrogates, which YAML makes of JSON's escapes of rarer characters."""
+        try:
+            return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16")
+        except UnicodeDecodeError:
+            raise UserError("half a character (a lone surrogate)", place=self.source.place(path)) from None
 
     def key(self, key: Any, path: tuple[str | int, ...]) -> str:
         if not isinstance(key, str):

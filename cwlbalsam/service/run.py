@@ -1,6 +1,7 @@
 """A run on this machine, from a document's name to its output object."""
 
 import asyncio
+import math
 import os
 import shutil
 import signal
@@ -8,6 +9,7 @@ import socket
 import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +32,9 @@ from cwlbalsam.service.home import Home, find_home
 from cwlbalsam.service.inputs import InputSource, JobOrder, check_inputs, load_inputs, read_job_file
 from cwlbalsam.service.options import AUTO, NO_ENGINE, RunOptions, load_mpi_config, preserved_environment
 from cwlbalsam.service.overrides import absolute_overrides, document_uri, read_overrides
+from cwlbalsam.service.targets import narrow
 from cwlbalsam.store import Store, open_store
+from cwlbalsam.store.base import RunStatus
 
 
 class RunResult(Struct, kw_only=True):
@@ -73,8 +77,10 @@ def load(document: str, inputs: InputSource, options: RunOptions, home: Home) ->
         strict=options.strict,
     )
     loaded = load_program(document, compile_options, home.programs)
+    if (part := narrow(loaded.program, options)) is not loaded.program:
+        loaded = msgspec.structs.replace(loaded, program=part, encoded=msgspec.msgpack.encode(part))
     process = loaded.program.processes[loaded.program.main]
-    return loaded, load_inputs(process.inputs, inputs, base=base, job=job)
+    return loaded, load_inputs(process.inputs, inputs, base=base, job=job, namespaces=loaded.program.namespaces)
 
 
 class _Run:
@@ -114,7 +120,7 @@ class _Run:
         pool.start()  # forks: before the loop and its threads
         coordinator = Coordinator(
             self.loaded.program,
-            pool,  # type: ignore[arg-type]
+            pool,
             jobs,
             write=lambda changes: store.apply(self.id, changes),
             reporter=self.reporter,
@@ -150,14 +156,14 @@ class _Run:
         if not self.interrupted:
             values = {name: msgspec.msgpack.decode(raw) for name, raw in coordinator.outputs().items()}
             outputs = self._relocate(values)
-        status = "interrupted" if self.interrupted else "failed" if code else "finished"
+        status: RunStatus = "interrupted" if self.interrupted else "failed" if code else "finished"
         packed = msgspec.msgpack.encode(outputs) if outputs is not None else None
         store.finish_run(self.id, status, outputs=packed, message=message, ended=time.time())
         store.close()
         if not code and not self.options.keep:
             _clean(self.folder)
         self.reporter.report(RunEnded(self.id, status, time.time() - started))
-        return RunResult(run=self.id, exit_code=code, outputs=outputs, failures=coordinator.failures)
+        return RunResult(run=self.id, exit_code=code, outputs=spell_out(outputs), failures=coordinator.failures)
 
     def _relocate(self, values: dict[str, Any]) -> dict[str, Any]:
         if self.options.outputs == "leave":
@@ -179,6 +185,18 @@ class _Run:
             pid=os.getpid(),
             host=socket.gethostname(),
         )
+
+
+def spell_out(value: Any) -> Any:
+    """A value for people and for JSON: whole numbers beyond 64 bits, floats until here, become integers again."""
+    match value:
+        case float() if abs(value) >= 2**63 and math.isfinite(value):
+            return int(Decimal(repr(value)))
+        case dict():
+            return {key: spell_out(entry) for key, entry in value.items()}
+        case list():
+            return [spell_out(entry) for entry in value]
+    return value
 
 
 def _exit_code(failures: Iterable[Failure], interrupted: bool) -> int:

@@ -9,7 +9,11 @@ from cwlbalsam.cwl.records import ArrayType, EnumType, Field, Primitive, RecordT
 from cwlbalsam.service.input_arguments import is_optional, type_name
 
 PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
-RESERVED = frozenset({"null", "true", "false"})
+PLAIN_TEXT = re.compile(r"[A-Za-z_][A-Za-z0-9_./-]*")
+UNUSUAL = re.compile(r"[^\x20-\x7e]")
+RESERVED = frozenset(
+    {"null", "Null", "NULL", "true", "True", "TRUE", "false", "False", "FALSE", "yes", "no", "on", "off"}
+)
 EXAMPLES: dict[str, Any] = {
     "null": None,
     "Any": None,
@@ -28,7 +32,7 @@ def make_template(inputs: Sequence[Field]) -> str:
     """YAML with a value for each input: its default, null if it may be left out, else an example of its type."""
     lines: list[str] = []
     for field in inputs:
-        lines += [f"# {line}".rstrip() for line in (field.doc or field.label).splitlines()]
+        lines += [f"# {_one_line(line)}".rstrip() for line in (field.doc or field.label).splitlines()]
         lines += _entry(field)
     return "\n".join(lines or ["{}"]) + "\n"
 
@@ -74,12 +78,22 @@ def _write(value: Any) -> list[str]:
             first, *rest = _write(item)
             lines += [f"-{first}" if first else f"- {rest.pop(0)}", *(f"  {line}" for line in rest)]
         return lines
-    return [f" {json.dumps(value, ensure_ascii=False)}"]
+    plain = isinstance(value, str) and PLAIN_TEXT.fullmatch(value) and value not in RESERVED
+    return [f" {value if plain else _quote(value)}"]
 
 
 def _key(name: str) -> str:
-    return name if PLAIN_KEY.fullmatch(name) and name not in RESERVED else json.dumps(name)
+    return name if PLAIN_KEY.fullmatch(name) and name not in RESERVED else _quote(name)
+
+
+def _quote(value: Any) -> str:
+    """A scalar as JSON, which YAML reads if what cannot be printed is escaped."""
+    return UNUSUAL.sub(_escape, json.dumps(value, ensure_ascii=False))
+
+
+def _escape(match: re.Match[str]) -> str:
+    return match[0] if match[0].isprintable() else f"\\U{ord(match[0]):08x}"
 
 
 def _one_line(text: str) -> str:
-    return " ".join(text.split())
+    return " ".join(UNUSUAL.sub(lambda match: match[0] if match[0].isprintable() else " ", text).split())

@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from cwlbalsam.errors import IllegalTransition, UserError
 from cwlbalsam.jobs.ids import short_run_id
-from cwlbalsam.jobs.model import BalsamJob, Changes, Move, RunRecord, State
+from cwlbalsam.jobs.model import BalsamJob, Changes, JobKind, Move, RunRecord, State
 from cwlbalsam.jobs.states import FINAL
 
 RunStatus = Literal["running", "finished", "failed", "interrupted", "killed"]
@@ -47,8 +47,11 @@ class Store(Protocol):
     def create_run(self, run: RunRecord, changes: Changes) -> None:
         """One transaction."""
 
-    def claim_run(self, run_id: str, pid: int, host: str, time: float) -> None:
-        """Sets an interrupted run to running again, under another process."""
+    def claim_run(self, run: RunRecord, pid: int, host: str, time: float) -> None:
+        """Sets an interrupted run to running again, under another process.
+
+        run: as it was read. Raises UserError if another process has claimed or ended it since then.
+        """
 
     def apply(self, run_id: str, changes: Changes) -> None:
         """One transaction: jobs and edges are added first, then the moves are made in order.
@@ -59,7 +62,7 @@ class Store(Protocol):
     def finish_run(
         self, run_id: str, status: RunStatus, *, outputs: bytes | None = None, message: str = "", ended: float
     ) -> None:
-        """Ends a run."""
+        """Ends a run, after its last `apply`: `counts` is taken now and kept."""
 
     def runs(self, limit: int = 0, status: Collection[str] = ()) -> list[RunRecord]:
         """Newest first; all if limit is 0 and status empty. `inputs`, `options` and `outputs` are left empty."""
@@ -68,7 +71,7 @@ class Store(Protocol):
         """The run whose id begins so. Raises UserError if there is none, or more than one."""
 
     def jobs(self, run_id: str, states: Collection[State] = (), name: str = "") -> list[StoredJob]:
-        """By id. name: a glob (`align/*`) that is matched with case."""
+        """By id. name: a glob with `*` and `?`; brackets stand for themselves: `align/sort[*]`."""
 
     def job(self, run_id: str, job: int | str) -> StoredJob:
         """By id or by exact name. Raises LookupError."""
@@ -79,8 +82,8 @@ class Store(Protocol):
     def events(self, run_id: str, since: int = 0) -> list[HistoryEntry]:
         """The moves with a larger seq, in order."""
 
-    def counts(self, run_id: str) -> dict[State, int]:
-        """Number of jobs by state; states without jobs are left out."""
+    def counts(self, run_id: str, kind: JobKind | None = None) -> dict[State, int]:
+        """Number of jobs, of one kind if given, by state; states without jobs are left out."""
 
     def remove_run(self, run_id: str) -> None:
         """Forgets all about a run, and the Programs that no run has used for a day."""
@@ -110,6 +113,11 @@ def last_moves(moves: Collection[Move]) -> dict[int, LastMove]:
     return last
 
 
+def name_pattern(name: str) -> str:
+    """The glob for SQLite and fnmatch: brackets are part of the names of scattered jobs, not sets of characters."""
+    return name.replace("[", "[[]")
+
+
 def only_candidate(prefix: str, found: list[RunRecord]) -> RunRecord:
     """Raises UserError if there is not exactly one."""
     if not found:
@@ -119,6 +127,10 @@ def only_candidate(prefix: str, found: list[RunRecord]) -> RunRecord:
         names = "\n".join(f"{run.id}  {run.name}" for run in found[:10])
         raise UserError(f"{len(found)} runs have ids that begin with '{short_run_id(prefix)}'", hint=names)
     return (exact or found)[0]
+
+
+def claimed_by_other(run: RunRecord) -> UserError:
+    return UserError(f"run {short_run_id(run.id)} was taken over or ended by another process")
 
 
 PROGRAM_KEEP_SECONDS = 86_400.0

@@ -3,17 +3,20 @@
 The tables are those of `schema.py`. One connection, one transaction a call; a fork must not use its parent's store.
 """
 
+# ruff: noqa: S608 -- the statements are put together from constants of this module only
+
 import json
 import sqlite3
 import threading
 import time
+from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from cwlbalsam.errors import IllegalTransition, UserError
-from cwlbalsam.jobs.model import Changes, RunRecord, State
+from cwlbalsam.jobs.model import BalsamJob, Changes, JobKind, RunRecord, State
 from cwlbalsam.jobs.states import FINAL
 from cwlbalsam.store import host as hosts
 from cwlbalsam.store.base import (
@@ -21,12 +24,26 @@ from cwlbalsam.store.base import (
     HistoryEntry,
     RunStatus,
     StoredJob,
+    claimed_by_other,
     last_moves,
+    name_pattern,
     only_candidate,
 )
 
 SCHEMA_VERSION = 1
 """The newest migration; stated here so that alembic need not be asked at every start."""
+
+USERS_ERRORS = frozenset(
+    {
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_CORRUPT,
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_READONLY,
+    }
+)
+"""Troubles of the disk, not of this program: their extended codes have these in their low byte."""
 
 _FINAL = ", ".join(str(int(state)) for state in sorted(FINAL))
 _BRIEF = "id, name, document, program, created, claimed, directory, outdir, pid, host, status, ended, message"
@@ -39,7 +56,7 @@ STATEMENTS = {
     "get_program": "SELECT body FROM programs WHERE digest = ?",
     "insert_run": f"INSERT INTO runs ({_RUN}) VALUES ({', '.join('?' * 16)})",
     "claim_run": "UPDATE runs SET pid = ?, host = ?, claimed = ?, status = 'running', ended = 0, tally = NULL"
-    " WHERE key = ?",
+    " WHERE key = ? AND status = ? AND pid = ? AND host = ? AND claimed = ?",
     "finish_run": "UPDATE runs SET status = ?, outputs = ?, message = ?, ended = ?, tally = ? WHERE key = ?",
     "run_key": "SELECT key FROM runs WHERE id = ?",
     "run_by_prefix": f"SELECT {_RUN} FROM runs WHERE id >= ? AND id < ? ORDER BY id",
@@ -61,7 +78,7 @@ STATEMENTS = {
     f" WHERE edges.run = ? AND jobs.state <> {int(State.JOB_FINISHED)} GROUP BY child",
     "edges": "SELECT parent, child FROM edges WHERE run = ? ORDER BY parent, child",
     "events": "SELECT seq, job, state, attempt, time, message FROM events WHERE run = ? AND seq > ? ORDER BY seq",
-    "counts": "SELECT state, count(*) FROM jobs WHERE run = ? GROUP BY state",
+    "counts": "SELECT kind, state, count(*) FROM jobs WHERE run = ? GROUP BY kind, state",
     "tally": "SELECT tally FROM runs WHERE key = ?",
     "remove_events": "DELETE FROM events WHERE run = ?",
     "remove_edges": "DELETE FROM edges WHERE run = ?",
@@ -75,7 +92,7 @@ class SqliteStore:
     """A `Store` in one file. holder: the file that names the host with active runs."""
 
     def __init__(self, path: Path, holder: Path, host: hosts.Host) -> None:
-        self._holder, self._host = holder, host
+        self._path, self._holder, self._host = path, holder, host
         self._lock = threading.RLock()
         self._keys: dict[str, int] = {}
         self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
@@ -106,9 +123,11 @@ class SqliteStore:
             key = self._do("insert_run", *brief, *state).lastrowid
             self._apply(key or 0, changes)
 
-    def claim_run(self, run_id: str, pid: int, host: str, time: float) -> None:
+    def claim_run(self, run: RunRecord, pid: int, host: str, time: float) -> None:
         with self._active_run():
-            self._do("claim_run", pid, host, time, self._key(run_id))
+            seen = (self._key(run.id), run.status, run.pid, run.host, run.claimed)
+            if self._do("claim_run", pid, host, time, *seen).rowcount != 1:
+                raise claimed_by_other(run)
 
     def finish_run(
         self, run_id: str, status: RunStatus, *, outputs: bytes | None = None, message: str = "", ended: float
@@ -116,7 +135,7 @@ class SqliteStore:
         key = self._key(run_id)
         with hosts.locked(self._holder.with_suffix(".lock")):
             with self._transaction():
-                tally = json.dumps(self._count(key))
+                tally = json.dumps(self._rows("counts", key))
                 self._do("finish_run", status, outputs, message, ended, tally, key)
             self._release_host()
 
@@ -153,7 +172,7 @@ class SqliteStore:
             rows = self._rows("jobs", key)
         else:
             numbers = json.dumps(sorted(map(int, states or State)))
-            rows = self._rows("jobs_filtered", key, name or "*", numbers)
+            rows = self._rows("jobs_filtered", key, name_pattern(name or "*"), numbers)
         waiting = dict(self._rows("waiting", key)) if rows else {}
         return [_job_of(row, waiting) for row in rows]
 
@@ -173,11 +192,14 @@ class SqliteStore:
             for seq, job, state, attempt, when, message in self._rows("events", self._key(run_id), since)
         ]
 
-    def counts(self, run_id: str) -> dict[State, int]:
+    def counts(self, run_id: str, kind: JobKind | None = None) -> dict[State, int]:
         key = self._key(run_id)
         tally = self._rows("tally", key)[0][0]
-        counted = json.loads(tally) if tally else self._count(key)
-        return {State(int(state)): count for state, count in counted.items()}
+        counted: Counter[State] = Counter()
+        for of_kind, state, count in json.loads(tally) if tally else self._rows("counts", key):
+            if kind is None or kind == of_kind:
+                counted[State(state)] += count
+        return dict(counted)
 
     # --- inside a transaction ---
 
@@ -186,11 +208,7 @@ class SqliteStore:
         if changes.jobs:
             many(
                 STATEMENTS["insert_job"],
-                [
-                    (key, job.id, job.name, job.kind, job.process, *(job.step or (None, None)), job.inputs)
-                    + (job.state.value, job.attempt)
-                    for job in changes.jobs
-                ],
+                [_row_of(key, job) for job in changes.jobs],
             )
         if changes.edges:
             many(STATEMENTS["insert_edge"], [(key, parent, child) for parent, child in changes.edges])
@@ -219,9 +237,6 @@ class SqliteStore:
                 raise IllegalTransition(f"job {move.job} is {now}, asked to move to {move.state.name}")
         raise IllegalTransition("a job reached a final state while it was moved")
 
-    def _count(self, key: int) -> dict[int, int]:
-        return dict(self._rows("counts", key))
-
     @contextmanager
     def _active_run(self) -> Iterator[None]:
         """A transaction after which a run is active on this host."""
@@ -238,14 +253,16 @@ class SqliteStore:
     @contextmanager
     def _transaction(self) -> Iterator[None]:
         with self._lock:
-            self._connection.execute("BEGIN IMMEDIATE")
             try:
+                self._connection.execute("BEGIN IMMEDIATE")
                 yield
-            except BaseException:
+                self._connection.execute("COMMIT")
+            except BaseException as error:
                 if self._connection.in_transaction:
                     self._connection.execute("ROLLBACK")
+                if getattr(error, "sqlite_errorcode", 0) & 0xFF in USERS_ERRORS:
+                    raise UserError(f"{self._path}: {error}") from error
                 raise
-            self._connection.execute("COMMIT")
 
     def _do(self, statement: str, *values: Any) -> sqlite3.Cursor:
         return self._connection.execute(STATEMENTS[statement], values)
@@ -266,6 +283,11 @@ class SqliteStore:
 def _run_of(row: Sequence[Any]) -> RunRecord:
     names = _RUN.split(", ")
     return RunRecord(**dict(zip(names, row, strict=False)))
+
+
+def _row_of(key: int, job: BalsamJob) -> tuple[Any, ...]:
+    process, index = job.step or (None, None)
+    return (key, job.id, job.name, job.kind, job.process, process, index, job.inputs, job.state.value, job.attempt)
 
 
 def _job_of(row: Sequence[Any], waiting: dict[int, int]) -> StoredJob:

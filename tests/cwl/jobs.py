@@ -44,7 +44,7 @@ def output(name: str, kind: Type, *glob: str, **more: Any) -> Field:
     return Field(name=name, type=kind, output=OutputBinding(glob=tuple(map(compile_template, glob)), **binding), **more)
 
 
-def start(  # noqa: PLR0913
+def start(
     process: Process,
     inputs: dict[str, Any],
     directory: Path,

@@ -1,0 +1,28 @@
+"""`cwlbalsam kill`."""
+
+from contextlib import closing
+
+import click
+
+from cwlbalsam.jobs.ids import short_run_id
+from cwlbalsam.service.home import find_home
+from cwlbalsam.service.runs import kill_run
+from cwlbalsam.store import open_store
+
+
+@click.command("kill")
+@click.argument("runs", nargs=-1, required=True, metavar="RUN...")
+@click.option("--wait", "wait_seconds", default=30.0, show_default=True, help="Wait so many seconds for each to end.")
+def command(runs: tuple[str, ...], wait_seconds: float) -> None:
+    """End running runs: their jobs are ended, what they have done is kept.
+
+    A run whose process is gone is marked as killed.
+
+    \b
+    Example:
+      cwlbalsam kill 0199e6a2-4c1f
+    """
+    with closing(open_store(find_home().path)) as store:
+        for record in [store.run(run) for run in runs]:
+            how = kill_run(store, record, wait_seconds)
+            click.echo(f"{short_run_id(record.id)} {'still cleans up' if how == 'ending' else how}", err=True)
