@@ -14,13 +14,14 @@ from cwlbalsam.cwl.records import (
     OperationProcess,
     Process,
     ToolProcess,
+    WorkflowProcess,
 )
 from cwlbalsam.errors import DocumentError, Problem
 from cwlbalsam.parser.nodes import Node, as_list, shortname
 from cwlbalsam.parser.types import TypeLowering, lower_binding
 
 # What changes no result: where it stood, what people read, and hints.
-COSMETIC = frozenset({"place", "workdir_place", "label", "doc", "digest", "id", "requirements"})
+COSMETIC = frozenset({"place", "workdir_place", "label", "doc", "digest", "key", "id", "requirements"})
 # cwltool names the files of the types stdout and stderr by a hash over absolute URIs; ours must not depend on them.
 INVENTED_NAME = re.compile(r"[0-9a-f]{40}")
 
@@ -56,6 +57,12 @@ def process_name(node: Node, otherwise: str) -> str:
     if not identifier or identifier.startswith("_:") or re.fullmatch(r"[0-9a-f-]{36}", shortname(identifier)):
         return otherwise
     return shortname(identifier) or otherwise
+
+
+def with_key(process: Process) -> Process:
+    """A linked process with the key of all that decides what its jobs do; a workflow's own job binds its inputs."""
+    body = process.inputs if isinstance(process, WorkflowProcess) else process.digest
+    return replace(process, key=content_digest([body, process.version, process.requirements]))
 
 
 def content_digest(value: Any) -> str:
