@@ -47,8 +47,8 @@ def add_secondary_files(
 ) -> None:
     """Complete an input's secondaryFiles. Those that came with the value are trusted unless `discover`.
 
-    discover: look for files beside the primary. Only for what the user gives: inside a workflow, files that a step
-    needs must be named by what produced them, since nothing else sees to it that they travel along.
+    discover: look for files beside the primary. Only for what the user or a default gives: inside a workflow, files
+    that a step needs must be named by what produced them, since nothing else sees to it that they travel along.
     """
     if not patterns or ("secondaryFiles" in primary and not discover):
         return

@@ -78,7 +78,10 @@ def _serve(coordinator: socket.socket, serve_worker: Callable[[socket.socket, in
             os.read(reader, 4096)
             _bury(coordinator, workers)
         if connected and coordinator.fileno() in ready:
-            data, handles, _, _ = socket.recv_fds(coordinator, RECORD_BYTES, 1)
+            try:
+                data, handles, _, _ = socket.recv_fds(coordinator, RECORD_BYTES, 1)
+            except ConnectionResetError:  # it closed without reading the last deaths
+                data, handles = b"", []
             if not data:
                 connected = False
                 continue

@@ -167,3 +167,6 @@ def test_hostile_values_of_cwl_output_json_fail_the_job_and_not_the_worker(tmp_p
         text = json.dumps({"o": value})
         process = bash(f"echo x > a; cat > cwl.output.json <<'END'\n{text}\nEND", outputs=(Field(name="o", type=FILE),))
         failure(process, tmp_path / str(index))
+    deep = "[" * 5000 + "]" * 5000
+    process = bash(f"echo '{deep}' > cwl.output.json", outputs=(Field(name="o", type=FILE),))
+    failure(process, tmp_path / "deep")
