@@ -30,6 +30,7 @@ from cwlbalsam.parser.cache import Loaded, load_program
 from cwlbalsam.parser.options import CompileOptions
 from cwlbalsam.service.home import Home, find_home
 from cwlbalsam.service.inputs import InputSource, JobOrder, check_inputs, load_inputs, read_job_file
+from cwlbalsam.service.jobfile import uri_path
 from cwlbalsam.service.options import AUTO, NO_ENGINE, RunOptions, load_mpi_config, preserved_environment
 from cwlbalsam.service.overrides import absolute_overrides, document_uri, read_overrides
 from cwlbalsam.service.targets import narrow
@@ -207,12 +208,20 @@ class _Run:
 
 
 def spell_out(value: Any) -> Any:
-    """A value for people and for JSON: whole numbers beyond 64 bits, floats until here, become integers again."""
+    """A value for people and for JSON: whole numbers beyond 64 bits, floats until here, become integers again.
+
+    Files and directories on this machine get a `path` beside their `location`, as scripts around cwltool expect.
+    """
     match value:
         case float() if abs(value) >= 2**63 and math.isfinite(value):
             return int(Decimal(repr(value)))
         case dict():
-            return {key: spell_out(entry) for key, entry in value.items()}
+            spelled = {key: spell_out(entry) for key, entry in value.items()}
+            location = spelled.get("location")
+            is_local = isinstance(location, str) and location.startswith("file://")
+            if is_local and spelled.get("class") in ("File", "Directory"):
+                spelled["path"] = uri_path(location)
+            return spelled
         case list():
             return [spell_out(entry) for entry in value]
     return value
