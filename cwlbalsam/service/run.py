@@ -191,12 +191,18 @@ def _with_logs(options: RunOptions, reporter: Reporter) -> Reporter:
 
 
 def spell_out(value: Any) -> Any:
-    """A value for people and for JSON: whole numbers beyond 64 bits, floats until here, become integers again."""
+    """A value for people and for JSON: whole numbers beyond 64 bits, floats until here, become integers again.
+
+    Files and directories on this machine get a `path` beside their `location`, as scripts around cwltool expect.
+    """
     match value:
         case float() if abs(value) >= 2**63 and math.isfinite(value):
             return int(Decimal(repr(value)))
         case dict():
-            return {key: spell_out(entry) for key, entry in value.items()}
+            spelled = {key: spell_out(entry) for key, entry in value.items()}
+            if spelled.get("class") in ("File", "Directory") and (path := _local_path(spelled)) is not None:
+                spelled["path"] = str(path)
+            return spelled
         case list():
             return [spell_out(entry) for entry in value]
     return value
