@@ -187,7 +187,7 @@ class _Binder:
                 and placed.binding.value_from is None
                 and placed.binding.item_separator is None
             ):
-                self._bind_items(_ANY, placed, value, where)
+                self._bind_items(_ANY, placed, value, where._replace(base=where.base + placed.own))
             else:
                 self._add(placed, value, where)
 

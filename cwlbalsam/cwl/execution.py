@@ -96,6 +96,8 @@ class Prepared:
             return "done", collect_outputs(frame, stage), ""
         except JobError as error:
             return "failed", {}, hide(str(error), self._secrets)
+        except (OSError, RecursionError) as error:
+            return "failed", {}, hide(f"cannot collect the outputs: {error}", self._secrets)
 
 
 def ending_of(process: ToolProcess, exit_code: int) -> Exit:
@@ -134,6 +136,8 @@ def prepare(program: Program, task: Task, settings: Settings, tmpdir: str) -> Pr
         if not secrets:
             raise
         raise without_secrets(error, secrets) from None
+    except (OSError, RecursionError) as error:
+        raise JobError(hide(f"cannot prepare the job: {error}", secrets)) from error
     prepared._secrets = secrets
     return prepared
 
@@ -151,7 +155,8 @@ def _prepare(program: Program, task: Task, values: dict[str, Any], settings: Set
         if task.mode == "prologue":
             strip_paths(values)
             return Prepared("done", values)
-    frame = Frame(process, fill_and_check(process, values), {}, settings)
+    frame = Frame(process, {}, {}, settings)
+    frame.inputs = fill_and_check(process, values, frame.defaulted)
     if isinstance(process, OperationProcess) and task.mode == "run":
         raise JobError(f"'{process.id}' is an Operation: it has no implementation to run", place=process.place)
     bind_inputs(frame, task.top, program.ontology, os.path.dirname(task.directory) + "/downloads")

@@ -28,6 +28,7 @@ class Frame:
         self.inputs = inputs
         self.runtime = runtime
         self.settings = settings
+        self.defaulted: set[str] = set()  # inputs whose values come from the document
 
     def evaluate(self, template: Any, self_: Any = None) -> Any:
         """The value of a template; what is no `Expr` is returned as it is."""

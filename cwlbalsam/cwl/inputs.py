@@ -38,14 +38,18 @@ from cwlbalsam.errors import JobError, Problem
 # --- the process's own inputs --------------------------------------------------------------------------------------
 
 
-def fill_and_check(process: Process, values: dict[str, Any]) -> dict[str, Any]:
-    """The declared inputs with defaults filled in and types checked. Raises JobError with all mistakes."""
+def fill_and_check(process: Process, values: dict[str, Any], defaulted: set[str]) -> dict[str, Any]:
+    """The declared inputs with defaults filled in (and named in `defaulted`) and types checked.
+
+    Raises JobError with all mistakes.
+    """
     inputs: dict[str, Any] = {}
     problems: list[Problem] = []
     for field in process.inputs:
         value = values.get(field.name)
         if value is None and field.default is not None:
             value = copy.deepcopy(field.default)
+            defaulted.add(field.name)
         if type(value) in (dict, list):
             normalise_all(value)
         inputs[field.name] = value
@@ -89,7 +93,9 @@ def bind_inputs(frame: Frame, top: bool, ontology: Mapping[str, Sequence[str]], 
             if depth != "no_listing" and found["class"] == "Directory":
                 load_listing(found, depth)
         if asks_for_work(field):
-            Binder(frame, top, ontology).bind(field, field.type, value, f"inputs.{field.name}")
+            Binder(frame, top or field.name in frame.defaulted, ontology).bind(
+                field, field.type, value, f"inputs.{field.name}"
+            )
 
 
 @once_for_each
@@ -113,9 +119,9 @@ def _type_asks(kind: Type) -> bool:
 class Binder:
     """Applies format, loadContents, loadListing and secondaryFiles of parameters and record fields."""
 
-    def __init__(self, frame: Frame, top: bool, ontology: Mapping[str, Sequence[str]]) -> None:
+    def __init__(self, frame: Frame, discover: bool, ontology: Mapping[str, Sequence[str]]) -> None:
         self.frame = frame
-        self.top = top
+        self.discover = discover
         self.ontology = ontology
 
     def bind(self, field: Field, kind: Type, value: Any, where: str) -> None:
@@ -136,12 +142,12 @@ class Binder:
             elif kind.name == "Directory":
                 if field.load_listing:
                     load_listing(value, field.load_listing)
-                add_secondary_files(self.frame, field.secondary_files, value, self.top, where)
+                add_secondary_files(self.frame, field.secondary_files, value, self.discover, where)
 
     def _bind_file(self, field: Field, value: Value, where: str) -> None:
         if field.load_contents:
             load_contents(value, self.frame.version)
-        add_secondary_files(self.frame, field.secondary_files, value, self.top, where)
+        add_secondary_files(self.frame, field.secondary_files, value, self.discover, where)
         if field.format:
             check_format(value, self._formats(field, where), self.ontology, where)
 

@@ -25,6 +25,8 @@ from cwlbalsam.cwl.values import (
 )
 from cwlbalsam.errors import JobError, Problem
 
+ANY = Primitive(name="Any")
+
 
 def collect_outputs(frame: Frame, stage: Stage) -> dict[str, Any]:
     """All declared outputs of a finished tool. Raises JobError if one is missing, of a wrong type, or not its own."""
@@ -46,7 +48,8 @@ def check_outputs(process: Process, outputs: dict[str, Any]) -> None:
     problems = [
         Problem(field.place, message)
         for field in process.outputs
-        if not matches(outputs[field.name], field.type)
+        if not (outputs[field.name] is None and field.type == ANY)  # as an output, Any may be null
+        and not matches(outputs[field.name], field.type)
         for message in check(outputs[field.name], field.type, f"outputs.{field.name}")
     ]
     if problems:

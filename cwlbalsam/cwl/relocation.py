@@ -68,6 +68,7 @@ class _Planner:
         self._transfers: dict[tuple[str, str], str] = {}  # (real source, target folder and name asked for) -> target
         self._sources: dict[str, str] = {}  # target -> real source
         self._taken: set[str] = set()
+        self._numbers: dict[tuple[str, ...], int] = {}  # folder and names of a group -> the last number given out
 
     def place(self, value: Value, folder: str) -> None:
         """Place a value and its secondary files beside each other."""
@@ -92,8 +93,10 @@ class _Planner:
 
     def _names(self, members: list[Value], known: list[str | None], folder: str) -> list[str]:
         """Free names for a group: its own, or all with the same number."""
-        number = 1
+        group = (folder, *(member["basename"] for member in members))
+        number = self._numbers.get(group, 0) + 1  # a scatter's outputs have one name: the search must not start anew
         while True:
+            self._numbers[group] = number
             names = [_numbered(member["basename"], members[0], number) for member in members]
             fresh = [f"{folder}/{name}" for name, target in zip(names, known, strict=True) if target is None]
             if len(set(fresh)) == len(fresh) and all(
@@ -132,8 +135,7 @@ class _Planner:
         moves: list[Action] = []
         moved: set[str] = set()
         for target, source in sorted(self._sources.items(), key=lambda item: (item[1], item[0])):
-            inside = any(below(source, other) for other in moved)
-            if source in moved or inside or not self._is_movable(source):
+            if _within(source, moved) or not self._is_movable(source):
                 copies.append(Action("copy", target, source))
             else:
                 moved.add(source)
@@ -144,6 +146,16 @@ class _Planner:
         if not below(source, self.owned):
             return False
         return not os.path.isdir(source) or not any(_leaves(link, source) for link in _links(source))
+
+
+def _within(path: str, places: set[str]) -> bool:
+    """Whether the path is one of the places or lies in one."""
+    while path not in places:
+        parent = os.path.dirname(path)
+        if parent == path:
+            return False
+        path = parent
+    return True
 
 
 def _group(value: Value) -> Iterator[Value]:

@@ -45,7 +45,11 @@ def is_required(frame: Frame, wanted: SecondaryFile, primary: Value) -> bool:
 def add_secondary_files(
     frame: Frame, patterns: Sequence[SecondaryFile], primary: Value, discover: bool, where: str
 ) -> None:
-    """Complete an input's secondaryFiles. Those that came with the value are trusted unless `discover`."""
+    """Complete an input's secondaryFiles. Those that came with the value are trusted unless `discover`.
+
+    discover: look for files beside the primary. Only for what the user or a default gives: inside a workflow, files
+    that a step needs must be named by what produced them, since nothing else sees to it that they travel along.
+    """
     if not patterns or ("secondaryFiles" in primary and not discover):
         return
     present: list[Value] = primary.setdefault("secondaryFiles", [])
@@ -56,7 +60,7 @@ def add_secondary_files(
                 continue
             if _holds(present, name):
                 continue
-            found = _beside(primary, name)
+            found = _beside(primary, name) if discover else None
             if found is not None:
                 present.append(found)
             elif is_required(frame, wanted, primary):

@@ -7,10 +7,11 @@ from typing import Any
 from urllib.parse import unquote
 
 from cwlbalsam.cwl.staging import Stage, below, write_text
-from cwlbalsam.cwl.values import Value, check_name, is_remote, outermost, path_of_uri, set_name, uri_of
+from cwlbalsam.cwl.values import Value, check_name, check_shape, is_remote, outermost, path_of_uri, set_name, uri_of
 from cwlbalsam.errors import JobError
 
 _LINKS_FOLLOWED = 40
+_BLOCK = 1 << 20
 _EMPTY_SHA1 = "sha1$da39a3ee5e6b4b0d3255bfef95601890afd80709"
 
 
@@ -31,6 +32,7 @@ class Settling:
             self._settle(found)
 
     def _settle(self, value: Value) -> None:
+        check_shape(value)
         if "path" in value or "location" in value:
             if is_remote(value) and "path" not in value:
                 return
@@ -38,7 +40,7 @@ class Settling:
             self.describe(value, location, found)
         elif value["class"] == "File":
             self._write_literal(value)
-        elif not isinstance(value.get("listing"), list):
+        elif "listing" not in value:
             raise JobError(f"an output Directory has no path, location or listing: {value!r:.200}")
         value.pop("path", None)
         value.pop("dirname", None)
@@ -51,10 +53,8 @@ class Settling:
 
     def _seen(self, value: Value) -> str:
         path = value.get("path")
-        if not isinstance(path, str):
-            location = value["location"]
-            if not isinstance(location, str):
-                raise JobError(f"the location of an output must be a string, not {location!r:.200}")
+        if path is None:
+            location: str = value["location"]
             path = path_of_uri(location) if location.startswith("/") or ":" in location else unquote(location)
         elif path.startswith("file://"):
             path = path_of_uri(path)
@@ -175,7 +175,7 @@ class Settling:
     def _write_literal(self, value: Value) -> None:
         """A File given by its contents becomes a file in the output directory, so that later jobs find it."""
         contents = value.get("contents")
-        if not isinstance(contents, str):
+        if contents is None:
             raise JobError(f"an output File has no path, location or contents: {value!r:.200}")
         name = value.get("basename") or hashlib.sha256(contents.encode()).hexdigest()[:16]
         check_name(name)
@@ -199,7 +199,13 @@ def _relink(entry: str, target: str) -> None:
 def checksum_of(path: str) -> str:
     """CWL's checksum of a file: sha1$ and hexadecimal digits."""
     try:
-        with open(path, "rb", buffering=0) as file:
-            return "sha1$" + hashlib.file_digest(file, "sha1").hexdigest()
+        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            digest = hashlib.sha1(usedforsecurity=False)
+            while data := os.read(file, _BLOCK):
+                digest.update(data)
+        finally:
+            os.close(file)
     except OSError as error:
         raise JobError(f"cannot read output {path}: {error.strerror}") from error
+    return "sha1$" + digest.hexdigest()

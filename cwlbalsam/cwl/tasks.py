@@ -75,6 +75,8 @@ class Settings(Struct, frozen=True, omit_defaults=True, kw_only=True):
     """
 
     engine: str = ""
+    engine_binary: str = ""  # path of the engine's client, if it is not found by its name
+    pull: Literal["missing", "always", "never"] = "missing"
     default_container: str = ""
     compute_checksum: bool = True
     relax_path_checks: bool = False

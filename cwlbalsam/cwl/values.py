@@ -102,17 +102,32 @@ def split_name(basename: str) -> tuple[str, str]:
     return os.path.splitext(basename)
 
 
+def check_shape(value: Value) -> None:
+    """Raises JobError unless what a File or Directory says of itself is of the right kinds. Nulls are taken out."""
+    for key in ("location", "path", "basename", "contents"):
+        if key in value and not isinstance(value[key], str):
+            if value[key] is not None:
+                raise JobError(f"'{key}' of a {value['class']} must be a string, not {summary(value[key])}")
+            del value[key]
+    for key in ("secondaryFiles", "listing"):
+        if key in value and not (isinstance(value[key], list) and all(map(is_file_or_directory, value[key]))):
+            if value[key] is not None:
+                raise JobError(f"'{key}' of a {value['class']} must be Files and Directories: {summary(value[key])}")
+            del value[key]
+
+
 def normalise(value: Value) -> None:
     """Bring one File or Directory into the form that all else relies on.
 
     `path` becomes `location`; basename, nameroot and nameext are filled in; a literal's made-up location goes.
     Raises JobError if it is neither a reference nor a literal, or its basename is not a file name.
     """
+    check_shape(value)
     location = value.get("location")
-    if isinstance(location, str) and location.startswith("_:"):
+    if location is not None and location.startswith("_:"):
         del value["location"]
         location = None
-    if location is None and isinstance(value.get("path"), str):
+    if location is None and "path" in value:
         location = value["path"]
         if not _SCHEME(location):
             location = uri_of(location) if location.startswith("/") else location
@@ -120,15 +135,13 @@ def normalise(value: Value) -> None:
     value.pop("path", None)
     kind = value["class"]
     if location is None:
-        if not isinstance(value.get("contents" if kind == "File" else "listing"), str | list):
-            needed = "contents" if kind == "File" else "listing"
+        needed = "contents" if kind == "File" else "listing"
+        if needed not in value:
             raise JobError(f"a {kind} without location, path and {needed} refers to nothing: {summary(value)}")
         basename = value.get("basename")
         if basename is None:
             return
     else:
-        if not isinstance(location, str):
-            raise JobError(f"the location of a {kind} must be a string, not {location!r}")
         if location.startswith("/"):
             value["location"] = location = uri_of(location)
         if location.endswith("/") and len(location) > 8:

@@ -79,11 +79,18 @@ def detect_machine(folder: Path) -> Machine:
     cores: float = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     ram = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return Machine(
-        cores=min(cores, _cgroup_cores(_CGROUP)),
-        ram=min(ram, _cgroup_memory(_CGROUP)) // _MIB,
+        cores=min(cores, *map(_cgroup_cores, _cgroups(_CGROUP, _read(Path("/proc/self/cgroup"))))),
+        ram=min(ram, *map(_cgroup_memory, _cgroups(_CGROUP, _read(Path("/proc/self/cgroup"))))) // _MIB,
         tmpdir=shutil.disk_usage(folder).free // _MIB,
         gpus=_gpus(),
     )
+
+
+def _cgroups(root: Path, membership: str) -> list[Path]:
+    """The root and, with cgroup v2, the process's own group and all between: each may limit it."""
+    own = next((line[3:] for line in membership.splitlines() if line.startswith("0::")), "/")
+    names = [name for name in own.split("/") if name not in ("", "..")]
+    return [root.joinpath(*names[:depth]) for depth in range(len(names) + 1)]
 
 
 def _cgroup_cores(root: Path) -> float:

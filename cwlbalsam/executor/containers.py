@@ -58,9 +58,13 @@ class Containers:
             signal.set_wakeup_fd(-1)
             for number in (signal.SIGCHLD, signal.SIGTERM):
                 signal.signal(number, signal.SIG_DFL)
-            Path(answer).write_text(_answer(self._settings.engine, docker))
+            Path(answer).write_text(_answer(self._settings, docker))
         finally:
             os._exit(0)
+
+    @property
+    def were_used(self) -> bool:
+        return self._started > 0
 
     def ended(self, pid: int) -> bool:
         """Whether this child was one of ours; it is reaped then."""
@@ -81,7 +85,7 @@ class Containers:
 
     def start(self, command: "Command") -> tuple[Start, str]:
         """The client's command, and the container's name if it has to be killed by name."""
-        from cwlbalsam.sites.containers import ENGINES, find_binary
+        from cwlbalsam.sites.containers import ENGINES
         from cwlbalsam.sites.containers.base import Run
 
         spec = command.container
@@ -92,7 +96,7 @@ class Containers:
             raise JobError(image.error)
         self._started += 1
         name = f"{self._unique}-{self._started}"
-        engine, binary = ENGINES[self._settings.engine], find_binary(self._settings.engine)
+        engine, binary = ENGINES[self._settings.engine], self._binary()
         run = Run(binary=binary, spec=spec, argv=command.argv, image=image.name, name=name, stdin=bool(command.stdin))
         launch = engine.run_command(run)
         start = Start(
@@ -105,10 +109,15 @@ class Containers:
         )
         return start, name if engine.kill_command(binary, name) else ""
 
-    def kill(self, name: str) -> None:
-        from cwlbalsam.sites.containers import ENGINES, find_binary
+    def _binary(self) -> str:
+        from cwlbalsam.sites.containers import find_binary
 
-        command = ENGINES[self._settings.engine].kill_command(find_binary(self._settings.engine), name)
+        return self._settings.engine_binary or find_binary(self._settings.engine)
+
+    def kill(self, name: str) -> None:
+        from cwlbalsam.sites.containers import ENGINES
+
+        command = ENGINES[self._settings.engine].kill_command(self._binary(), name)
         null = [(os.POSIX_SPAWN_OPEN, number, os.devnull, os.O_RDWR, 0) for number in range(3)]
         os.posix_spawn(command[0], command, os.environ, file_actions=null, setpgroup=0)
 
@@ -117,11 +126,14 @@ class Containers:
             signal_group(pid, signal.SIGTERM)
 
 
-def _answer(engine: str, docker: Docker) -> str:
+def _answer(settings: Settings, docker: Docker) -> str:
     from cwlbalsam.sites.containers.images import ensure_image, images_folder
 
     try:
-        return f"+{ensure_image(engine, docker, images_folder())}"
+        image = ensure_image(
+            settings.engine, docker, images_folder(), binary=settings.engine_binary, pull=settings.pull
+        )
+        return f"+{image}"
     except JobError as error:
         return f"-{error}"
     except Exception:

@@ -6,6 +6,7 @@ that died, and ends them before it reports the death.
 """
 
 import contextlib
+import gc
 import os
 import select
 import signal
@@ -55,6 +56,7 @@ def unpack_death(record: bytes) -> tuple[int, int]:
 
 
 def _serve(coordinator: socket.socket, serve_worker: Callable[[socket.socket, int], None]) -> None:
+    gc.freeze()  # what the coordinator had is neither visited nor destroyed here
     os.setsid()  # Ctrl-C at the terminal is the coordinator's affair
     for ignored in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(ignored, signal.SIG_IGN)
@@ -76,7 +78,10 @@ def _serve(coordinator: socket.socket, serve_worker: Callable[[socket.socket, in
             os.read(reader, 4096)
             _bury(coordinator, workers)
         if connected and coordinator.fileno() in ready:
-            data, handles, _, _ = socket.recv_fds(coordinator, RECORD_BYTES, 1)
+            try:
+                data, handles, _, _ = socket.recv_fds(coordinator, RECORD_BYTES, 1)
+            except ConnectionResetError:  # it closed without reading the last deaths
+                data, handles = b"", []
             if not data:
                 connected = False
                 continue

@@ -19,7 +19,7 @@ from cwlbalsam.executor.capacity import Capacity
 from cwlbalsam.executor.dispatch import Batch, Dispatcher
 from cwlbalsam.executor.forkserver import RECORD_BYTES, fork_server, request_worker, unpack_death
 from cwlbalsam.executor.frames import FRAME_TASKS, Cancel, Inbox, Learn, Outbox, Work, pack, unpack_outcomes
-from cwlbalsam.executor.workbench import GRACE_SECONDS, Preparing
+from cwlbalsam.executor.workbench import CLEAN_UP_SECONDS, GRACE_SECONDS, Preparing
 from cwlbalsam.executor.worker import work
 
 
@@ -115,14 +115,14 @@ class WorkerPool:
         if self._idle is not None and (len(self._dispatcher) or self._unreported):
             self._idle.clear()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._idle.wait(), 4 * GRACE_SECONDS if kill else None)
+                await asyncio.wait_for(self._idle.wait(), 2 * GRACE_SECONDS + CLEAN_UP_SECONDS if kill else None)
         self._closing = True
         for link in list(self._links.values()):
             self._detach(link)
         if self._server is not None:
             if self._loop is not None:
                 self._loop.remove_reader(self._server)
-            self._server.close()
+            _hang_up(self._server)
             await asyncio.to_thread(self._bury_server)
             self._server = None
         if not self.keep_scratch:
@@ -186,7 +186,7 @@ class WorkerPool:
         if self._loop is not None:
             self._loop.remove_reader(link.connection)
             self._loop.remove_writer(link.connection)
-        link.connection.close()
+        _hang_up(link.connection)
 
     def _read(self, link: _Link) -> None:
         try:
@@ -265,6 +265,13 @@ class WorkerPool:
     def _bury_server(self) -> None:
         with contextlib.suppress(ChildProcessError):
             os.waitpid(self._server_pid, 0)
+
+
+def _hang_up(connection: socket.socket) -> None:
+    """The other side sees the end at once, even if a process that was forked meanwhile still holds a copy of it."""
+    with contextlib.suppress(OSError):
+        connection.shutdown(socket.SHUT_RDWR)
+    connection.close()
 
 
 def _ended(task: Task, ending: str, error: str) -> Outcome:

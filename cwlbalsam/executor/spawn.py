@@ -130,6 +130,14 @@ def next_ended() -> int:
     return found.si_pid if found is not None else 0
 
 
+def has_children() -> bool:
+    try:
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return False
+    return True
+
+
 def reap(pid: int) -> Ended:
     """Reap an ended leader of a process group and kill what is left of its group."""
     read, written = _bytes_passed(pid)

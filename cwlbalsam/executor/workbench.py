@@ -17,13 +17,15 @@ from cwlbalsam.cwl.tasks import Grant, Outcome, Settings, Task
 from cwlbalsam.errors import JobError
 from cwlbalsam.executor.containers import Containers
 from cwlbalsam.executor.slots import Slot, Slots
-from cwlbalsam.executor.spawn import Ended, Start, next_ended, reap, signal_group, spawn
+from cwlbalsam.executor.spawn import Ended, Start, has_children, next_ended, reap, signal_group, spawn
 
 if TYPE_CHECKING:
     from cwlbalsam.cwl.execution import Command, Prepared
 
 GRACE_SECONDS = 5.0
 """From SIGTERM to SIGKILL."""
+CLEAN_UP_SECONDS = 20.0
+"""For a container engine's client, after its container was killed: ended earlier, it would leave the remains."""
 
 Ending = Literal["done", "skipped", "failed", "temporary", "timeout", "cancelled"]
 
@@ -93,8 +95,9 @@ class Workbench:
         return any(lane.waiting for lane in self._lanes.values())
 
     @property
-    def commands(self) -> int:
-        return len(self._by_pid)
+    def is_busy(self) -> bool:
+        """Whether commands run, or container engines still clean up after theirs."""
+        return bool(self._by_pid) or (self._containers.were_used and has_children())
 
     def start_waiting(self) -> None:
         for lane in self._lanes.values():
@@ -235,7 +238,7 @@ class Workbench:
         if job.container:  # killing the client would leave the container behind
             self._containers.kill(job.container)
             job.container = ""
-            self._after(GRACE_SECONDS, lambda: self._kill(job))
+            self._after(CLEAN_UP_SECONDS, lambda: self._kill(job))
         else:
             signal_group(job.pid, signal.SIGKILL)
 

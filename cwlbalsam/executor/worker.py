@@ -12,7 +12,7 @@ from collections.abc import Callable
 from cwlbalsam.cwl.tasks import Outcome, Settings
 from cwlbalsam.executor.frames import FRAME_TASKS, Inbox, Learn, Outbox, Work, pack, unpack_message
 from cwlbalsam.executor.spawn import become_subreaper
-from cwlbalsam.executor.workbench import GRACE_SECONDS, Preparing, Workbench
+from cwlbalsam.executor.workbench import CLEAN_UP_SECONDS, GRACE_SECONDS, Preparing, Workbench
 
 FLUSH_SECONDS = 0.005
 """Outcomes wait this long for company while other tasks keep the worker busy."""
@@ -123,8 +123,8 @@ class Worker:
     def _end(self) -> None:
         """The coordinator is gone: no job may outlive it. Outcomes are dropped, nobody would read them."""
         self._bench.stop_all()
-        until = time.monotonic() + 3 * GRACE_SECONDS
-        while self._bench.commands and time.monotonic() < until:
+        until = time.monotonic() + 2 * GRACE_SECONDS + CLEAN_UP_SECONDS
+        while self._bench.is_busy and time.monotonic() < until:
             select.select([self._wakeup], [], [], 0.1)
             self._drain_wakeup()
             self._bench.reap_all()

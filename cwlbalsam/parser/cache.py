@@ -70,7 +70,12 @@ def _key(name: str, options: CompileOptions) -> str:
 
 @cache
 def _versions() -> tuple[str, ...]:
-    return (__version__, version("cwltool"), version("schema-salad"))
+    """What compiles: other versions may compile to something else, and so may an edited source tree."""
+    package = Path(__file__).parent
+    sources = [*package.iterdir(), package.parent / "cwl" / "records.py", package.parent / "cwl" / "expressions.py"]
+    stats = [(path.name, path.stat()) for path in sorted(sources) if path.suffix == ".py"]
+    edition = ",".join(f"{name}:{stat.st_size}:{stat.st_mtime_ns}" for name, stat in stats)
+    return (__version__, edition, version("cwltool"), version("schema-salad"))
 
 
 def _read(path: Path) -> CacheEntry | None:

@@ -34,7 +34,7 @@ def compile_document(name: str, options: CompileOptions | None = None) -> Compil
     options = options or CompileOptions()
     library = Library(enable_dev=options.enable_dev, strict=options.strict)
     uri = library.resolve(name)
-    linker = Linker(library, _overrides(library, uri, options))
+    linker = Linker(library, _overrides(library, uri, options), with_ontology=not options.skip_schemas)
     program = linker.program(uri)
     problems = check_expressions(program)
     if problems:

@@ -34,6 +34,7 @@ EXTENSIONS = {
     "v1.3.0-dev1": "extensions-v1.3.yml",
 }
 MAX_SUGGESTIONS = 3
+SURROGATE_PAIR = re.compile(r"\\u(d[89ab][0-9a-f]{2})\\u(d[c-f][0-9a-f]{2})", re.IGNORECASE)
 
 logging.getLogger("cwltool").setLevel(logging.ERROR)
 logging.getLogger("salad").setLevel(logging.ERROR)
@@ -185,7 +186,12 @@ class RecordingFetcher(DefaultFetcher):  # type: ignore[misc]
         text = super().fetch_text(url, content_types)
         if not builtin:
             self.files[url] = hashlib.sha256(text.encode()).hexdigest()
-        return str(text)
+        return SURROGATE_PAIR.sub(_join_surrogates, text)
+
+
+def _join_surrogates(pair: re.Match[str]) -> str:
+    """JSON writes rare characters as two escapes; a YAML reader would make two halves of them."""
+    return (chr(int(pair[1], 16)) + chr(int(pair[2], 16))).encode("utf-16", "surrogatepass").decode("utf-16")
 
 
 def place_of(node: Any, key: str | int | None, document: Document) -> str:

@@ -33,6 +33,7 @@ class Linker:
 
     library: Library
     overrides: Mapping[str, list[Entry]] = field(default_factory=dict)
+    with_ontology: bool = True
     problems: list[Problem] = field(default_factory=list)
     warnings: list[Problem] = field(default_factory=list)
     processes: list[Process | None] = field(default_factory=list)
@@ -49,7 +50,7 @@ class Linker:
             raise DocumentError(list(dict.fromkeys(self.problems)))
         processes = tuple(process for process in self.processes if process is not None)
         assert len(processes) == len(self.processes)
-        ontology = load_ontology(self.library)
+        ontology = load_ontology(self.library) if self.with_ontology else {}
         digest = content_digest([processes, main, ontology])
         return Program(
             uri=uri,

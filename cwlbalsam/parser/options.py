@@ -16,6 +16,7 @@ class CompileOptions(Struct, frozen=True, kw_only=True):
     requirements: Sequence[Mapping[str, Any]] = ()
     enable_dev: bool = False
     strict: bool = True
+    skip_schemas: bool = False  # read no ontologies: formats are then equal or different, nothing between
 
     def key(self) -> bytes:
         """Equal options have equal keys."""

@@ -29,7 +29,12 @@ def load_document(document: str, options: RunOptions) -> "Loaded":
     from cwlbalsam.parser.options import CompileOptions
 
     overrides = read_overrides(options.overrides, document_uri(document)) if options.overrides else ()
-    compiling = CompileOptions(overrides=overrides, enable_dev=options.enable_dev, strict=options.strict)
+    compiling = CompileOptions(
+        overrides=overrides,
+        enable_dev=options.enable_dev,
+        strict=options.strict,
+        skip_schemas=options.skip_schemas,
+    )
     home = Home(Path(options.home).absolute()) if options.home else find_home()
     return load_program(document, compiling, home.programs)
 

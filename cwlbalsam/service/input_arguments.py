@@ -2,9 +2,9 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any
+
+from msgspec import Struct
 
 from cwlbalsam.cwl.records import ArrayType, EnumType, Field, Primitive, RecordType, Type, UnionType
 from cwlbalsam.errors import DocumentError, Problem
@@ -74,8 +74,7 @@ def _present(kind: Type) -> list[Type]:
     return [option for option in _options(kind) if not (isinstance(option, Primitive) and option.name == "null")]
 
 
-@dataclass(frozen=True)
-class _Option:
+class _Option(Struct, frozen=True):
     """path: the input's name, then names of record fields."""
 
     path: tuple[str, ...]
@@ -152,6 +151,8 @@ class _Reader:
             target[option.path[-1]] = value
 
     def complain_unknown(self, name: str) -> None:
+        from difflib import get_close_matches
+
         close = get_close_matches(name, self.options, 1)
         hint = f"did you mean '--{close[0]}'?" if close else f"inputs: {', '.join(self.options) or 'none'}"
         self.problems.append(Problem("", f"the document has no input '{name}'", hint))

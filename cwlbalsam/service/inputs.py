@@ -2,11 +2,12 @@
 
 import stat
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urljoin
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from cwlbalsam.cwl.records import Field, Program
 from cwlbalsam.errors import DocumentError, Problem, UserError
@@ -18,16 +19,14 @@ TOOL_KEYS = ("cwl:tool", "https://w3id.org/cwl/cwl#tool")
 KEPT_SCHEMES = ("http", "https", "ftp", "gsiftp", "s3", "gs")
 
 
-@dataclass(frozen=True, kw_only=True)
-class InputSource:
+class InputSource(Struct, frozen=True, kw_only=True):
     """Where inputs come from: a job file (path, address or `-`; empty: none), then arguments, which win."""
 
     file: str = ""
     arguments: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True)
-class JobFile:
+class JobFile(Struct, frozen=True, kw_only=True):
     """A job order as it was read, before the document is known: what compiling needs is in it.
 
     overrides: as written; `absolute_overrides` makes them ready for the parser.
@@ -38,12 +37,11 @@ class JobFile:
     tool: str = ""
     requirements: tuple[dict[str, Any], ...] = ()
     overrides: Any = ()
-    namespaces: dict[str, str] = field(default_factory=dict)
+    namespaces: dict[str, str] = {}
     schemas: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True)
-class JobOrder:
+class JobOrder(Struct, frozen=True, kw_only=True):
     """values: File and Directory objects have an absolute `location`, unless they are literals, and no `path`."""
 
     values: dict[str, Any]
@@ -122,7 +120,7 @@ def load_inputs(
     if resolver.problems:
         raise DocumentError(resolver.problems)
     warnings = _unknown_inputs(program_inputs, job) if job else ()
-    known = {field.name for field in program_inputs}
+    known = {parameter.name for parameter in program_inputs}
     return JobOrder(
         values={name: value for name, value in values.items() if name in known},
         tool=job.tool if job else "",
@@ -136,6 +134,10 @@ def _unknown_inputs(inputs: Sequence[Field], job: JobFile) -> tuple[Problem, ...
     """Values that no input takes: cwltool ignores them, so they are warnings. `id` and prefixed names are metadata."""
     known = [field.name for field in inputs]
     strangers = [name for name in job.values if name not in known and name != "id" and not set(name) & set(":$@")]
+    if not strangers:
+        return ()
+    from difflib import get_close_matches
+
     warnings = []
     for name in strangers:
         close = get_close_matches(name, known, 1)

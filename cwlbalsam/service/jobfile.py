@@ -7,11 +7,12 @@ import json
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any, NoReturn
 from urllib.parse import quote, unquote, urlsplit
+
+from msgspec import Struct
 
 from cwlbalsam.errors import UserError
 
@@ -22,13 +23,12 @@ SURROGATE = "\\ud"  # how the escape of one begins
 FREE_NODES = 1_000_000  # beyond these, a text may not grow more than tenfold by its aliases
 
 
-@dataclass(frozen=True)
-class TextFile:
+class TextFile(Struct, frozen=True):
     """A text and where it came from. uri: what its relative references are resolved against."""
 
     name: str
     uri: str
-    text: str = field(repr=False)
+    text: str
 
     def place(self, path: Sequence[str | int] = ()) -> str:
         """`file:line:column` of the value at `path`, or of the nearest value around it.

@@ -34,7 +34,6 @@ class RunOptions(Struct, kw_only=True, frozen=True, omit_defaults=True):
     workers: int = 0  # worker processes; 0: as many as fit the machine
     cores: float = 0.0  # 0: all of the machine
     ram: float = 0.0  # MiB; 0: all of the machine
-    parallel_max: int = 0  # jobs at once; 0: as many as fit
     on_error: Literal["stop", "continue"] = "stop"
 
     engine: str = AUTO

@@ -22,7 +22,7 @@ from cwlbalsam.cwl.tasks import Settings
 from cwlbalsam.errors import EXIT_BUG, EXIT_FAILED, EXIT_INTERRUPTED, UnsupportedError, UserError
 from cwlbalsam.executor.capacity import Capacity, Machine, detect_machine
 from cwlbalsam.executor.coordinator import Coordinator, Failure
-from cwlbalsam.executor.events import Reporter, RunEnded, RunStarted, Silent, Warned
+from cwlbalsam.executor.events import Event, JobEnded, Reporter, RunEnded, RunStarted, Silent, Warned
 from cwlbalsam.executor.pool import WorkerPool
 from cwlbalsam.jobs.ids import new_run_id
 from cwlbalsam.jobs.model import RunRecord
@@ -54,12 +54,30 @@ def run_document(
 ) -> RunResult:
     """Compile and run a document. Raises UserError for what is wrong before anything runs."""
     options, reporter, inputs = options or RunOptions(), reporter or Silent(), inputs or InputSource()
+    if options.log_dir:
+        reporter = KeepLogs(Path(options.directory or ".", options.log_dir), reporter)
     home = Home(Path(options.home).absolute()) if options.home else find_home()
     loaded, order = load(document, inputs, options, home)
     for warning in (*loaded.warnings, *order.warnings):
         reporter.report(Warned(warning))
     check_inputs(loaded.program, order.values)
     return _Run(document, loaded, order.values, options, home, reporter).run()
+
+
+class KeepLogs:
+    """Copies what each job printed into a folder the user named, under the job's name."""
+
+    def __init__(self, folder: Path, reporter: Reporter) -> None:
+        self.folder = folder.absolute()
+        self.reporter = reporter
+        _make_writable(self.folder, "--log-dir")
+
+    def report(self, event: Event) -> None:
+        """See `Reporter`."""
+        if isinstance(event, JobEnded) and event.log:
+            name = event.name.replace("/", ".") or "main"
+            shutil.copyfile(event.log, self.folder / f"{name}.log")
+        self.reporter.report(event)
 
 
 def load(document: str, inputs: InputSource, options: RunOptions, home: Home) -> tuple[Loaded, JobOrder]:
@@ -75,6 +93,7 @@ def load(document: str, inputs: InputSource, options: RunOptions, home: Home) ->
         requirements=job.requirements if job else (),
         enable_dev=options.enable_dev,
         strict=options.strict,
+        skip_schemas=options.skip_schemas,
     )
     loaded = load_program(document, compile_options, home.programs)
     if (part := narrow(loaded.program, options)) is not loaded.program:
@@ -236,6 +255,8 @@ def _settings(program: Program, options: RunOptions) -> Settings:
     mpi = load_mpi_config(options.mpi_config_file)
     return Settings(
         engine=_engine(program.processes, options),
+        engine_binary=options.engine_command,
+        pull=options.pull,
         default_container=options.default_container if options.engine != NO_ENGINE else "",
         compute_checksum=options.compute_checksum,
         relax_path_checks=options.relax_path_checks,

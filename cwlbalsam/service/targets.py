@@ -1,8 +1,6 @@
 """A part of a workflow as a Program of its own: for --target, --single-step and --single-process."""
 
-import hashlib
 from collections.abc import Iterable, Sequence
-from difflib import get_close_matches
 
 import msgspec
 from msgspec.structs import replace
@@ -32,6 +30,8 @@ def narrow(program: Program, options: RunOptions) -> Program:
         else:
             workflow = select(workflow, options.targets)
         part = replace(program, main=len(program.processes), processes=(*program.processes, workflow))
+    import hashlib
+
     return replace(part, digest=hashlib.sha256(msgspec.msgpack.encode(replace(part, uri=""))).hexdigest())
 
 
@@ -62,6 +62,8 @@ def _step(workflow: WorkflowProcess, name: str) -> Step:
 
 
 def _unknown(what: str, name: str, known: Sequence[str], place: str) -> UserError:
+    from difflib import get_close_matches
+
     close = get_close_matches(name, known, 1)
     hint = f"did you mean '{close[0]}'?" if close else f"there are: {', '.join(known)}"
     return UserError(f"the workflow has no {what} '{name}'", place=place, hint=hint)

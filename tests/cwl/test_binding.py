@@ -44,7 +44,7 @@ def test_a_position_may_be_an_expression_that_sees_the_value(tmp_path: Path):
 
 def test_arrays_bind_as_a_whole_joined_or_item_by_item(tmp_path: Path):
     values = {"whole": ["a", "b"], "joined": ["a", "b"], "each": ["a", "b"], "empty": []}
-    each = ArrayType(items=STRING, binding=Binding(prefix="-e="[:-1], separate=False))
+    each = ArrayType(items=STRING, binding=Binding(prefix="-e", separate=False))
     found = argv(
         tmp_path,
         values,
@@ -92,7 +92,7 @@ def test_value_from_replaces_the_value_and_is_not_evaluated_for_null(tmp_path: P
 
 
 def test_enums_bind_through_their_type_and_any_by_its_value(tmp_path: Path):
-    enum = EnumType(symbols=("u", "v"), binding=Binding(prefix="--kind="[:-1], separate=True))
+    enum = EnumType(symbols=("u", "v"), binding=Binding(prefix="--kind"))
     found = argv(
         tmp_path, {"e": "v", "any": ["p", "q"]}, Field(name="e", type=enum), bound("any", ANY, prefix="-a", position=1)
     )

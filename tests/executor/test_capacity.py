@@ -70,6 +70,12 @@ def test_cgroup_limits_of_both_versions_are_read(
     assert capacity._cgroup_memory(tmp_path) == memory
 
 
+def test_limits_of_all_groups_above_the_process_count() -> None:
+    groups = capacity._cgroups(Path("/cg"), "1:name=systemd:/x\n0::/slurm/job_7\n")
+    assert groups == [Path("/cg"), Path("/cg/slurm"), Path("/cg/slurm/job_7")]
+    assert capacity._cgroups(Path("/cg"), "") == [Path("/cg")]
+
+
 def test_this_machine_has_something(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,GPU-12ab")
     machine = detect_machine(tmp_path)

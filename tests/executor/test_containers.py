@@ -117,7 +117,7 @@ def test_a_time_limit_and_a_cancel_end_the_container_itself(tmp_path: Path, monk
     until = time.monotonic() + 5
     while containers() and time.monotonic() < until:
         time.sleep(0.1)
-    assert not containers()
+    assert not containers(), "and they leave nothing behind"
 
 
 def test_a_job_without_an_engine_says_so(tmp_path: Path) -> None:

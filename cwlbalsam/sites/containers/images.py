@@ -11,6 +11,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 from msgspec.structs import replace
 
@@ -19,6 +20,8 @@ from cwlbalsam.errors import JobError
 from cwlbalsam.sites.containers import ENGINES, find_binary
 from cwlbalsam.sites.containers.oci import loaded_image
 
+Pull = Literal["missing", "always", "never"]
+
 
 def images_folder() -> Path:
     """Locks, and images of engines that keep them as files."""
@@ -26,20 +29,24 @@ def images_folder() -> Path:
     return (Path(home) if home else Path.home() / ".cwlbalsam") / "images"
 
 
-def ensure_image(engine_name: str, docker: Docker, folder: Path) -> str:
+def ensure_image(engine_name: str, docker: Docker, folder: Path, *, binary: str = "", pull: Pull = "missing") -> str:
     """The image to run, made ready if it is not there yet. Blocks, for as long as a pull takes.
 
-    Raises JobError with the engine's own words.
+    binary: of the engine's client, if it is not found by its name. pull: `always` asks for a newer image even if there
+    is one. Raises JobError with the engine's own words.
     """
-    engine, binary = ENGINES[engine_name], find_binary(engine_name)
+    engine, binary = ENGINES[engine_name], binary or find_binary(engine_name)
     if not binary:
         raise JobError(f"container engine {engine_name} is not installed", place=docker.place)
     image = engine.image_name(docker, folder)
-    if image and _succeeds(engine.present_command(binary, image)):
+    if pull != "always" and image and _succeeds(engine.present_command(binary, image)):
         return image
+    if pull == "never":
+        hint = "leave out --disable-pull, or get it by hand"
+        raise JobError(f"container image {image or docker.load} is not here", place=docker.place, hint=hint)
     with _locked(folder, f"{engine_name} {image or docker.load}"), tempfile.TemporaryDirectory(dir=folder) as work:
-        if image and _succeeds(engine.present_command(binary, image)):  # somebody else was faster
-            return image
+        if pull != "always" and image and _succeeds(engine.present_command(binary, image)):
+            return image  # somebody else was faster
         docker = _with_local_archive(docker, Path(work))
         (Path(work) / "Dockerfile").write_text(docker.file)
         output = ""
