@@ -88,7 +88,9 @@ def _secondary_files_to_v1_0(parameter: dict[str, Any]) -> None:
     if "secondaryFiles" not in parameter:
         return
     entries = parameter["secondaryFiles"]
-    parameter["secondaryFiles"] = [_pattern(entry) for entry in entries] if isinstance(entries, list) else _pattern(entries)
+    parameter["secondaryFiles"] = (
+        [_pattern(entry) for entry in entries] if isinstance(entries, list) else _pattern(entries)
+    )
 
 
 def _pattern(entry: Any) -> str:
@@ -102,7 +104,9 @@ def _pattern(entry: Any) -> str:
 def _named(entries: Any) -> Iterator[tuple[str, dict[str, Any]]]:
     """The parameters or steps written as objects, in either of CWL's two ways."""
     if isinstance(entries, dict):
-        yield from ((name, entry) for name, entry in entries.items() if isinstance(entry, dict) and "$import" not in entry)
+        yield from (
+            (name, entry) for name, entry in entries.items() if isinstance(entry, dict) and "$import" not in entry
+        )
     for entry in entries if isinstance(entries, list) else ():
         if isinstance(entry, dict) and "$import" not in entry:
             yield str(entry.get("id", "")).rpartition("#")[2], entry
