@@ -1,9 +1,9 @@
-"""Derives the suites of CWL v1.0 and v1.1 from the official v1.2 suite's documents.
+"""Derives the suites of CWL v1.0, v1.1 and v1.3.0-dev1 from the official v1.2 suite's documents.
 
 cwltool's package holds each version's official list of tests, with the expected outputs, but not their documents. Most
-of those have the same name in the v1.2 suite, and differ in what an older version spells otherwise. `derive` rewrites
-them where that can be done mechanically, checks each by its version's own schema, and leaves out the other tests, each
-with its reason. By hand: python -m tests.conformance.derive SUITE_FOLDER v1.0 TARGET_FOLDER
+of those have the same name in the v1.2 suite, and differ in what the version spells otherwise. `derive` rewrites them
+where that can be done mechanically, checks each by its version's own schema, and leaves out the other tests, each with
+its reason. By hand: python -m tests.conformance.derive SUITE_FOLDER v1.0 TARGET_FOLDER
 """
 
 import json
@@ -21,18 +21,21 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from tests.conformance.downgrade import Unconvertible, downgrade
+from tests.conformance.convert import FROM, Unconvertible, convert
 
-LISTS = {"v1.0": "conformance_test_v1.0.yaml", "v1.1": "conformance_tests.yaml"}
+LISTS = {
+    "v1.0": "conformance_test_v1.0.yaml",
+    "v1.1": "conformance_tests.yaml",
+    "v1.3.0-dev1": "conformance_tests.yaml",
+}
 SOURCE_FOLDER = "tests"
-NEWER = "v1.2"
 DIFFERENT = {
     ("v1.0", "vf-concat.cwl"): "the list expects valueFrom to be evaluated on null, which later versions forbid",
     ("v1.1", "wc-tool-shortcut.cwl"): "no such document in the v1.2 suite",
 }
 """Tests by version and document that cannot be told from the v1.2 suite."""
-EDITS = {"count-lines13-wf.cwl": (("file1: File", "file1: File[]"), ("wc2-tool.cwl", "wc3-tool.cwl"))}
-"""Where v1.2 has changed what a document does, and the old lists' outputs are of the older text."""
+OLDER_TEXTS = {"count-lines13-wf.cwl": (("file1: File", "file1: File[]"), ("wc2-tool.cwl", "wc3-tool.cwl"))}
+"""Where v1.2 has changed what a document does, and the old lists' outputs are of the text before."""
 OTHER_SCRIPTS = ("search.cwl#main", "linkfile.cwl")
 """The v1.2 suite's helper scripts write other bytes than the first ones: its outputs hold for all versions."""
 
@@ -55,7 +58,8 @@ class Derived:
 
 def derive(source: Path, version: str, target: Path) -> Derived:
     """source: folder of the v1.2 suite. target: a new folder for the list, its documents and its data."""
-    tests = YAML(typ="safe").load(files("cwltool").joinpath("schemas", version, LISTS[version]).read_text("utf-8"))
+    listing = YAML(typ="safe").load(files("cwltool").joinpath("schemas", version, LISTS[version]).read_text("utf-8"))
+    tests = [*_with_imports(listing, source)]
     outputs = {_name(test): test.get("output") for test in _load(source / "conformance_tests.yaml") if "tool" in test}
     folder = tests[0]["tool"].split("/")[0]
     shutil.copytree(source / SOURCE_FOLDER, target / folder, ignore=shutil.ignore_patterns("*.cwl", "*.rdf~"))
@@ -75,6 +79,18 @@ def derive(source: Path, version: str, target: Path) -> Derived:
     derived.kept = len(kept)
     derived.suite.write_text(json.dumps(kept, indent=1, ensure_ascii=False), "utf-8")
     return derived
+
+
+def _with_imports(listing: list[dict[str, Any]], source: Path) -> Iterator[dict[str, Any]]:
+    """Lists in folders of documents are the v1.2 suite's: the package does not hold them."""
+    for entry in listing:
+        path = source / str(entry.get("$import", "."))
+        if path.is_file():
+            for test in _load(path):
+                moved = {key: f"{Path(entry['$import']).parent}/{test[key]}" for key in ("tool", "job") if test.get(key)}
+                yield {**test, **moved}
+        elif "$import" not in entry:
+            yield entry
 
 
 def _name(test: dict[str, Any]) -> str:
@@ -104,7 +120,7 @@ def _add_other_suffixes(folder: Path) -> None:
 
 
 class Documents:
-    """The CWL documents of a suite in an older version, each written and checked once, when a test asks for it."""
+    """The CWL documents of a suite in another version, each written and checked once, when a test asks for it."""
 
     def __init__(self, source: Path, target: Path, version: str) -> None:
         self.source, self.target, self.version = source, target, version
@@ -127,7 +143,7 @@ class Documents:
         return found
 
     def write(self, name: str) -> str:
-        """Writes the document in the older version; says why it cannot be."""
+        """Writes the document in the version; says why it cannot be."""
         if name not in self._written:
             self._written[name] = self._write(name)
         return self._written[name]
@@ -151,14 +167,14 @@ class Documents:
             return ""
         document, original = _load(source), _load(source)
         try:
-            downgrade(document, self.version)
+            convert(document, self.version)
         except Unconvertible as error:
             return str(error)
         text = source.read_text("utf-8")
         same = _without_version(document) == _without_version(original)
-        pattern = rf"""(["']?cwlVersion["']?:\s*["']?){re.escape(NEWER)}\b"""
+        pattern = rf"""(["']?cwlVersion["']?:\s*["']?){re.escape(FROM)}\b"""
         text = re.sub(pattern, rf"\g<1>{self.version}", text) if same else json.dumps(document, indent=1)
-        for new, old in EDITS.get(name, ()):
+        for new, old in OLDER_TEXTS.get(name, ()) if self.version < FROM else ():
             text = text.replace(new, old)
         target.write_text(text, "utf-8")
         return ""

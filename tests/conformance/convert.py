@@ -1,18 +1,18 @@
-"""Rewrites a CWL v1.2 document to an older version, where that keeps its meaning."""
+"""Rewrites a CWL v1.2 document to another version, where that keeps its meaning."""
 
 from collections.abc import Iterator
 from typing import Any
 
-NEWER = "v1.2"
+FROM = "v1.2"
 
 
 class Unconvertible(Exception):
-    """The document needs what the older version has not, or says otherwise in a way that is no mere spelling."""
+    """The document needs what the version has not, or says otherwise in a way that is no mere spelling."""
 
 
-def downgrade(document: Any, version: str) -> None:
-    """In place. What is left that the older version does not know is for its schema to find."""
-    if isinstance(document, dict) and document.get("cwlVersion") == NEWER:
+def convert(document: Any, version: str) -> None:
+    """In place. What is left that the version does not know is for its schema to find."""
+    if isinstance(document, dict) and document.get("cwlVersion") == FROM:
         document["cwlVersion"] = version
         if version == "v1.0":
             for process in document.get("$graph", [document]):
