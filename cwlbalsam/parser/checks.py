@@ -136,11 +136,12 @@ def accepts_null(value: Type) -> bool:
 
 
 def _check_features(step: Step, process: Process, features: frozenset[str]) -> Iterator[Problem]:
+    links = (*step.inputs, *(step.loop.links if step.loop else ()))
     wanted = {
         "ScatterFeatureRequirement": ("scatter", bool(step.scatter)),
         "SubworkflowFeatureRequirement": ("a workflow as a step", isinstance(process, WorkflowProcess)),
-        "MultipleInputFeatureRequirement": ("several sources", any(len(link.sources) > 1 for link in step.inputs)),
-        "StepInputExpressionRequirement": ("valueFrom", any(link.value_from is not None for link in step.inputs)),
+        "MultipleInputFeatureRequirement": ("several sources", any(len(link.sources) > 1 for link in links)),
+        "StepInputExpressionRequirement": ("valueFrom", any(link.value_from is not None for link in links)),
     }
     for name, (what, used) in wanted.items():
         if used and name not in features:

@@ -117,8 +117,7 @@ class Linker:
 
     def _step(self, node: Node, inherited: Inherited, sources: Mapping[str, Source]) -> Step:
         name = shortname(node.get("id", ""))
-        own = [entry for entry in read_entries(node, "requirements") if entry.name != "Loop"]
-        own += self.overrides.get(str(node.get("id", "")), ())
+        own = [*read_entries(node, "requirements"), *self.overrides.get(str(node.get("id", "")), ())]
         inherited = inherited.under(own, read_entries(node, "hints"))
         run = self._run(node, inherited, name)
         scatter = tuple(shortname(entry) for entry in as_list(node.get("scatter")))

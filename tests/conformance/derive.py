@@ -87,7 +87,9 @@ def _with_imports(listing: list[dict[str, Any]], source: Path) -> Iterator[dict[
         path = source / str(entry.get("$import", "."))
         if path.is_file():
             for test in _load(path):
-                moved = {key: f"{Path(entry['$import']).parent}/{test[key]}" for key in ("tool", "job") if test.get(key)}
+                moved = {
+                    key: f"{Path(entry['$import']).parent}/{test[key]}" for key in ("tool", "job") if test.get(key)
+                }
                 yield {**test, **moved}
         elif "$import" not in entry:
             yield entry

@@ -4,16 +4,14 @@ import json
 import os
 import subprocess
 import sys
-import sysconfig
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
 import pytest
 
-from tests.conformance.run_suite import BIN, not_passed, run_suite
-
 from cwlbalsam.service.suite import SuiteTest, load_suite
+from tests.conformance.run_suite import BIN, not_passed, run_suite
 
 pytestmark = pytest.mark.suite
 
