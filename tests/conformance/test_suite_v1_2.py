@@ -31,8 +31,6 @@ NEED_A_CONTAINER = {
     "iwdr_dir_literal_real_file",
     "cwloutput_nolimit",
 }
-SECONDS_WITHOUT_CONTAINERS = 90
-"""Of wall time, on two cores."""
 CWLTEST_STEP = 1 if os.environ.get("CWLBALSAM_WHOLE_SUITE") else 4
 """cwltest starts a process a test, which takes minutes for all: every so-manieth is enough to see the same results."""
 
@@ -41,7 +39,6 @@ def test_without_containers_everything_passes_that_does_not_require_one(suite: P
     report = run_suite(suite, tmp_path / "results.json", "--no-container")
     assert not_passed(report) == NEED_A_CONTAINER
     assert {test["exit_code"] for test in report["tests"] if test["status"] != "passed"} == {33}
-    assert report["seconds"] < SECONDS_WITHOUT_CONTAINERS
 
 
 @pytest.mark.podman

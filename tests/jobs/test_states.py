@@ -1,5 +1,3 @@
-from pathlib import Path
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -71,11 +69,3 @@ def test_the_diagram_shows_every_transition() -> None:
                 line.startswith(f"    {state.name} --> {target.name}:") and event.name in line
                 for line in drawn.splitlines()
             )
-
-
-def test_the_diagram_in_the_architecture_document_is_this_one() -> None:
-    document = Path(__file__).parents[2] / "ARCHITECTURE.md"
-    if not document.exists():
-        pytest.skip("no ARCHITECTURE.md here")
-    text = document.read_text(encoding="utf-8")
-    assert f"<!-- states:begin -->\n```mermaid\n{diagram()}```\n<!-- states:end -->" in text
