@@ -16,10 +16,10 @@ from typing import Any
 import msgspec
 from msgspec import Raw, Struct
 
-from cwlbalsam.cwl.records import Process, Program, ToolProcess
+from cwlbalsam.cwl.records import Program
 from cwlbalsam.cwl.relocation import relocate
 from cwlbalsam.cwl.tasks import Settings
-from cwlbalsam.errors import EXIT_BUG, EXIT_FAILED, EXIT_INTERRUPTED, UnsupportedError, UserError
+from cwlbalsam.errors import EXIT_BUG, EXIT_FAILED, EXIT_INTERRUPTED, UserError
 from cwlbalsam.executor.capacity import Capacity, Machine, detect_machine
 from cwlbalsam.executor.coordinator import Coordinator, Failure
 from cwlbalsam.executor.events import Event, JobEnded, Reporter, RunEnded, RunStarted, Silent, Warned
@@ -28,9 +28,10 @@ from cwlbalsam.jobs.ids import new_run_id
 from cwlbalsam.jobs.model import RunRecord
 from cwlbalsam.parser.cache import Loaded, load_program
 from cwlbalsam.parser.options import CompileOptions
+from cwlbalsam.service.engine import choose_engine
 from cwlbalsam.service.home import Home, find_home
 from cwlbalsam.service.inputs import InputSource, JobOrder, check_inputs, load_inputs, read_job_file
-from cwlbalsam.service.options import AUTO, NO_ENGINE, RunOptions, load_mpi_config, preserved_environment
+from cwlbalsam.service.options import NO_ENGINE, RunOptions, load_mpi_config, preserved_environment
 from cwlbalsam.service.overrides import absolute_overrides, document_uri, read_overrides
 from cwlbalsam.service.targets import narrow
 from cwlbalsam.store import Store, open_store
@@ -123,7 +124,7 @@ class _Run:
 
     def run(self) -> RunResult:
         started = time.time()
-        settings = _settings(self.loaded.program, self.options)
+        settings = _settings(self.loaded.program, self.options, self.values)
         store = open_store(self.home.path)
         jobs = self.folder / "jobs"
         _make_writable(self.outdir, "--outdir")
@@ -251,10 +252,10 @@ def _machine(options: RunOptions, folder: Path) -> Machine:
     )
 
 
-def _settings(program: Program, options: RunOptions) -> Settings:
+def _settings(program: Program, options: RunOptions, values: Mapping[str, Any]) -> Settings:
     mpi = load_mpi_config(options.mpi_config_file)
     return Settings(
-        engine=_engine(program.processes, options),
+        engine=choose_engine(program, options, values),
         engine_binary=options.engine_command,
         pull=options.pull,
         default_container=options.default_container if options.engine != NO_ENGINE else "",
@@ -270,27 +271,6 @@ def _settings(program: Program, options: RunOptions) -> Settings:
 
 def _uses_mpi(program: Program) -> bool:
     return any(process.requirements.mpi is not None for process in program.processes)
-
-
-def _engine(processes: Iterable[Process], options: RunOptions) -> str:
-    """The container engine, looked for only if a tool wants one."""
-    tools = [process for process in processes if isinstance(process, ToolProcess)]
-    wanting = [tool.requirements.docker for tool in tools if tool.requirements.docker is not None]
-    required = next((docker for docker in wanting if docker.required), None)
-    if options.engine == NO_ENGINE:
-        if required is not None:
-            message = "a tool requires a container, and --no-container forbids it"
-            raise UnsupportedError(message, place=required.place)
-        return ""
-    if not wanting and not (options.default_container and tools):
-        return ""
-    from cwlbalsam.sites.containers import find_engine
-
-    engine = find_engine("" if options.engine == AUTO else options.engine)
-    if not engine and (required is not None or options.default_container):
-        hint = "install podman, docker, apptainer or udocker, or ask for another one by --podman, --docker, ..."
-        raise UserError("a tool requires a container, and no container engine works here", hint=hint)
-    return engine
 
 
 def _clean(folder: Path) -> None:
