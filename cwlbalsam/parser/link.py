@@ -64,9 +64,7 @@ class Linker:
     def process(self, node: Node, inherited: Inherited, name: str) -> int:
         """The index of a process as it is under this call path."""
         requirements = [*read_entries(node, "requirements"), *self.overrides.get(str(node.get("id", "")), ())]
-        hints = read_entries(node, "hints")
-        _refuse_loop([*requirements, *hints], "only a step can loop")
-        inherited = inherited.under(requirements, hints)
+        inherited = inherited.under(requirements, read_entries(node, "hints"))
         key = (id(node.data), inherited.key())
         if key in self._linked:
             return self._linked[key]
@@ -120,11 +118,8 @@ class Linker:
 
     def _step(self, node: Node, inherited: Inherited, sources: Mapping[str, Source]) -> Step:
         name = shortname(node.get("id", ""))
-        own = [entry for entry in read_entries(node, "requirements") if entry.name != "Loop"]
-        own += self.overrides.get(str(node.get("id", "")), ())
-        hints = read_entries(node, "hints")
-        _refuse_loop(hints, "a loop is no hint: put it under `requirements`")
-        inherited = inherited.under(own, hints)
+        own = [*read_entries(node, "requirements"), *self.overrides.get(str(node.get("id", "")), ())]
+        inherited = inherited.under(own, read_entries(node, "hints"))
         run = self._run(node, inherited, name)
         scatter = tuple(shortname(entry) for entry in as_list(node.get("scatter")))
         method = node.get("scatterMethod")
@@ -232,12 +227,6 @@ def _loop(node: Node, link: Any) -> tuple[Loop | None, Any]:
         ),
         when,
     )
-
-
-def _refuse_loop(entries: Iterable[Entry], reason: str) -> None:
-    problems = [Problem(entry.node.place(), f"cwltool:Loop: {reason}") for entry in entries if entry.name == "Loop"]
-    if problems:
-        raise DocumentError(problems)
 
 
 def _features(inherited: Inherited, steps: Iterable[Node]) -> dict[str, frozenset[str]]:
