@@ -4,7 +4,6 @@ All it does happens in batches: the outcomes of one wake-up lead to one transact
 Values pass through as msgpack and are never decoded here.
 """
 
-import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
@@ -71,6 +70,8 @@ class Coordinator:
         reporter: Reporter,
         stop_on_error: bool = True,
     ) -> None:
+        import asyncio  # takes long: meanwhile the workers, which are forked before, import what they need
+
         self.program = program
         self.pool = pool
         self.folder = folder

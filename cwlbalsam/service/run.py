@@ -1,6 +1,5 @@
 """A run on this machine, from a document's name to its output object."""
 
-import asyncio
 import math
 import os
 import shutil
@@ -150,10 +149,14 @@ class _Run:
         store.put_program(self.loaded.program.digest, self.loaded.encoded)
         store.create_run(self._record(started), changes)
         self.reporter.report(RunStarted(self.id, self.document))
+        import asyncio
+
         asyncio.run(self._main(coordinator, pool))
         return self._end(coordinator, store, started)
 
     async def _main(self, coordinator: Coordinator, pool: WorkerPool) -> None:
+        import asyncio
+
         loop = asyncio.get_running_loop()
 
         def interrupt() -> None:
