@@ -1,6 +1,7 @@
 """The coordinator and the store without workers: `python -m benchmarks.advance DOCUMENT INPUTS`, JSON on stdout."""
 
 import argparse
+import gc
 import json
 import os
 import resource
@@ -21,6 +22,7 @@ from cwlbalsam.executor.events import Silent
 from cwlbalsam.jobs.model import Changes, RunRecord
 from cwlbalsam.parser.cache import load_program
 from cwlbalsam.parser.options import CompileOptions
+from cwlbalsam.service.run import OBJECTS_PER_COLLECTION
 from cwlbalsam.store import open_store
 
 WAKE_UP_OUTCOMES = 64
@@ -65,6 +67,7 @@ def advance(document: Path, inputs: Path, home: Path | None) -> tuple[int, float
     store = open_store(home) if home is not None else None
     write: Callable[[Changes], None] = (lambda _: None) if store is None else (lambda some: store.apply("run", some))
     coordinator = Coordinator(loaded.program, pool, Path("/nowhere"), write=write, reporter=Silent())
+    gc.set_threshold(OBJECTS_PER_COLLECTION, 20, 100)  # as a run does
     started = time.perf_counter()
     changes = coordinator.first_changes({name: Raw(msgspec.msgpack.encode(value)) for name, value in values.items()})
     if store is not None:
