@@ -7,7 +7,8 @@ Values pass through as msgpack and are never decoded here.
 import hashlib
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
@@ -65,6 +66,7 @@ class LiveJob(Struct, weakref=False):
     """A job as the coordinator knows it. outputs: once it is done; a port that is missing is null.
 
     losses: workers that it has lost. failures: attempts that ended badly. kept: the store has it as finished already.
+    released: its children have been counted down; who comes later no longer waits for it.
     """
 
     plan: Planned
@@ -72,6 +74,7 @@ class LiveJob(Struct, weakref=False):
     waiting_for: int = 0
     children: list[int] = []
     outputs: Mapping[str, Raw] | None = None
+    released: bool = False
     attempt: int = 1
     grant: Grant | None = None
     losses: int = 0
@@ -95,6 +98,10 @@ class Coordinator:
 
     write: keeps changes of the DAG, in the order they are made. memory: of the earlier parts of a resumed run, by name
     and kind; a job whose process, step and inputs are what they were is not run again.
+
+    `done` is set when nothing runs and nothing can start. Jobs that a stopped run has not started stay as they are,
+    and those it has cancelled wait to be restarted: a resumed run goes on from there. `broken` is what went wrong in
+    the coordinator itself, in `write` or in the reporter; nothing is started or kept after that.
     """
 
     def __init__(
@@ -116,6 +123,7 @@ class Coordinator:
         self.folder = folder
         self.jobs: dict[int, LiveJob] = {}
         self.failures: list[Failure] = []
+        self.broken: Exception | None = None
         self.done = asyncio.Event()
         self.root = -1
         self._memory = memory or {}
@@ -142,22 +150,29 @@ class Coordinator:
 
     def start(self) -> None:
         """Hand out what can start."""
-        self._work()
+        with self._ending():
+            self._work()
 
     def outcomes(self, outcomes: Iterable[Outcome]) -> None:
         """Take what workers report. Anything about another attempt is dropped."""
-        for outcome in outcomes:
-            job = self.jobs.get(outcome.job)
-            if job is not None and job.state is State.RUNNING and job.attempt == outcome.attempt:
-                self._running.discard(outcome.job)
-                self._take(job, outcome)
-        self._work()
+        with self._ending():
+            if self.broken is not None:
+                return
+            for outcome in outcomes:
+                job = self.jobs.get(outcome.job)
+                if job is not None and job.state is State.RUNNING and job.attempt == outcome.attempt:
+                    self._running.discard(outcome.job)
+                    self._take(job, outcome)
+            self._work()
 
     def stop(self, *, drain: bool = False) -> None:
         """Start nothing more, and end what runs (drain: let it run to its end); `done` is set when all have ended."""
-        self._stopping = True
-        self.pool.cancel(list(self._running), unstarted=drain)
-        self._work()
+        with self._ending():
+            if self.broken is not None:
+                return
+            self._stopping = True
+            self.pool.cancel(list(self._running), unstarted=drain)
+            self._work()
 
     def outputs(self) -> dict[str, Raw]:
         """The run's outputs, those that failed jobs should have made being null."""
@@ -173,6 +188,15 @@ class Coordinator:
         return found
 
     # --- one wake-up ---
+
+    @contextmanager
+    def _ending(self) -> Iterator[None]:
+        """Whoever waits for `done` shall not wait for ever because of an error that an event loop would only log."""
+        try:
+            yield
+        except Exception as error:
+            self.broken = error
+            self.done.set()
 
     def _work(self) -> None:
         while self._finished or self._ready:
@@ -191,6 +215,7 @@ class Coordinator:
 
     def _release(self, number: int) -> None:
         """Count down the children of a finished job: O(children)."""
+        self.jobs[number].released = True
         for child in self.jobs[number].children:
             job = self.jobs[child]
             job.waiting_for -= 1
@@ -211,7 +236,7 @@ class Coordinator:
                 case _:
                     self._dispatch(job)
         except JobError as error:
-            self._fail(job, Event.GIVE_UP, str(error))
+            self._fail(job, str(error))
 
     def _dispatch(self, job: LiveJob) -> None:
         plan = job.plan
@@ -265,16 +290,17 @@ class Coordinator:
                     self._reporter.report(
                         JobEnded(plan.name, plan.id, outcome.ending, log=outcome.log, seconds=seconds)
                     )
-            case "temporary" if outcome.exit_code is None and job.losses < MAX_LOSSES and not self._stopping:
+            case "temporary" if outcome.exit_code is None and job.losses < MAX_LOSSES:
                 job.losses += 1
                 self._again(job, spent=True)
-            case "cancelled":
-                self._fail(job, Event.KILLED_BY_USER, outcome.error, outcome)
+            case "cancelled" if self._stopping:
+                self._again(job, spent=False)
+                self._reporter.report(JobEnded(plan.name, plan.id, outcome.ending, outcome.error, outcome.log))
             case _ if job.failures < self._retry.retries and not outcome.bug and not self._stopping:
                 job.failures += 1
                 self._retry_failed(job, outcome)
             case _:
-                self._fail(job, Event.GIVE_UP, outcome.error, outcome)
+                self._fail(job, outcome.error, outcome)
 
     def _again(self, job: LiveJob, *, spent: bool) -> None:
         """Once more, through no fault of the job's."""
@@ -377,8 +403,7 @@ class Coordinator:
         for parent in found:
             before = self.jobs[parent]
             self._changes.edges.append((parent, number))
-            # A finished parent counts until its release, which is still to come if it is in this wake-up's queue.
-            if before.outputs is None or parent in self._finished:
+            if not before.released:
                 before.children.append(number)
                 job.waiting_for += 1
 
@@ -389,20 +414,21 @@ class Coordinator:
         job.outputs = outputs
         self._finished.append(job.plan.id)
 
-    def _fail(self, job: LiveJob, event: Event, error: str, outcome: Outcome | None = None) -> None:
+    def _fail(self, job: LiveJob, error: str, outcome: Outcome | None = None) -> None:
         plan = job.plan
-        self._move(job, event, outcome, error)
+        self._move(job, Event.GIVE_UP, outcome, error)
         log, bug = (outcome.log, outcome.bug) if outcome else ("", False)
-        if event is not Event.KILLED_BY_USER:
-            self.failures.append(Failure(plan.id, plan.name, error, log, bug))
-            self._stopping = self._stopping or self._stop_on_error
-        ending = outcome.ending if outcome else "failed"
-        self._reporter.report(JobEnded(plan.name, plan.id, ending, error, log))
+        self.failures.append(Failure(plan.id, plan.name, error, log, bug))
+        self._stopping = self._stopping or self._stop_on_error
+        self._reporter.report(JobEnded(plan.name, plan.id, outcome.ending if outcome else "failed", error, log))
         doomed = deque(job.children)
         while doomed:
             child = self.jobs[doomed.popleft()]
             if child.state not in FINAL:
-                self._move(child, Event.PARENT_FAILED, message=f"'{plan.name}' failed")
+                reason = f"'{plan.name}' failed"
+                self._move(child, Event.PARENT_FAILED, message=reason)
+                if child.plan.kind == "job":
+                    self._reporter.report(JobEnded(child.plan.name, child.plan.id, "killed", reason))
                 doomed.extend(child.children)
 
     def _move(self, job: LiveJob, event: Event, outcome: Outcome | None = None, message: str = "") -> None:

@@ -17,7 +17,7 @@ import msgspec
 from cwlbalsam import __version__
 from cwlbalsam.cwl.records import Program
 from cwlbalsam.errors import Problem
-from cwlbalsam.parser.options import CompileOptions
+from cwlbalsam.parser.options import UNREADABLE, CompileOptions
 
 FETCH_SECONDS = 30.0
 
@@ -45,9 +45,8 @@ def load_program(name: str, options: CompileOptions, folder: Path | None) -> Loa
     folder: of the cache; None: no cache. Raises DocumentError like `compile_document`.
     """
     path = folder / f"{_key(name, options)}.msgpack" if folder else None
-    if path is not None and (entry := _read(path)) is not None:
-        program = msgspec.msgpack.decode(entry.program, type=Program)
-        return Loaded(program, entry.program, tuple(Problem(*warning) for warning in entry.warnings), cached=True)
+    if path is not None and (found := _read(path)) is not None:
+        return found
     from cwlbalsam.parser.compile import compile_document
 
     compiled = compile_document(name, options)
@@ -88,16 +87,20 @@ def _version(package: str) -> str:
     return version(package)
 
 
-def _read(path: Path) -> CacheEntry | None:
+def _read(path: Path) -> Loaded | None:
+    """What an entry holds; None if there is none, it is damaged, or anything has changed since."""
     try:
         entry = msgspec.msgpack.decode(path.read_bytes(), type=CacheEntry)
+        if any(_digest(url) != known for url, known in entry.files.items()):
+            return None
+        program = msgspec.msgpack.decode(entry.program, type=Program)
     except (OSError, msgspec.DecodeError):
         return None
-    return entry if all(_digest(url) == known for url, known in entry.files.items()) else None
+    return Loaded(program, entry.program, tuple(Problem(*warning) for warning in entry.warnings), cached=True)
 
 
-def _digest(url: str) -> str | None:
-    """sha256 of what a URL holds now; None if it cannot be read."""
+def _digest(url: str) -> str:
+    """sha256 of what a URL holds now."""
     try:
         parts = urlsplit(url)
         if parts.scheme == "file":
@@ -108,9 +111,9 @@ def _digest(url: str) -> str | None:
             with urlopen(url, timeout=FETCH_SECONDS) as response:  # noqa: S310 (the scheme is checked above)
                 data = response.read()
         else:
-            return None
+            return UNREADABLE
     except OSError:
-        return None
+        return UNREADABLE
     return hashlib.sha256(data).hexdigest()
 
 
