@@ -290,7 +290,7 @@ class Coordinator:
                     self._reporter.report(
                         JobEnded(plan.name, plan.id, outcome.ending, log=outcome.log, seconds=seconds)
                     )
-            case "temporary" if outcome.exit_code is None and job.losses < MAX_LOSSES:
+            case "temporary" if outcome.exit_code is None and job.losses + 1 < MAX_LOSSES:
                 job.losses += 1
                 self._again(job, spent=True)
             case "cancelled" if self._stopping:
