@@ -24,6 +24,7 @@ from cwlbalsam.jobs.states import FINAL, Event, advance
 from cwlbalsam.parser.expand import Expander, Expansion, Planned
 
 MAX_ATTEMPTS = 3  # of a job whose worker is lost; a command that ends badly is not tried again
+MAX_IN_FLIGHT = 4096  # jobs at the pool; the others wait here, where each costs less memory
 JOBS_PER_FOLDER = 1000
 BOOKKEEPING = Grant(cores=0.0, ram=0.0, tmpdir=0.0, outdir=0.0)
 
@@ -35,7 +36,7 @@ class Pool(Protocol):
     def cancel(self, jobs: list[int]) -> None: ...
 
 
-class LiveJob(Struct, weakref=False):
+class LiveJob(Struct, weakref=False, gc=False):
     """A job as the coordinator knows it. outputs: once it is done; a port that is missing is null."""
 
     plan: Planned
@@ -134,10 +135,10 @@ class Coordinator:
     # --- one wake-up ---
 
     def _work(self) -> None:
-        while self._finished or self._ready:
+        while self._finished or (self._ready and len(self._running) < MAX_IN_FLIGHT):
             while self._finished:
                 self._release(self._finished.popleft())
-            while self._ready and not self._finished:
+            while self._ready and not self._finished and len(self._running) < MAX_IN_FLIGHT:
                 self._prepare(self.jobs[self._ready.popleft()])
         tasks, self._tasks = self._tasks, []
         if self._changes.jobs or self._changes.moves:
@@ -150,12 +151,16 @@ class Coordinator:
 
     def _release(self, number: int) -> None:
         """Count down the children of a finished job: O(children)."""
-        for child in self.jobs[number].children:
+        finished = self.jobs[number]
+        for child in finished.children:
             job = self.jobs[child]
             job.waiting_for -= 1
             if job.waiting_for == 0 and job.state is State.AWAITING_PARENTS:
                 job.state = advance(job.state, Event.PARENTS_FINISHED)
                 self._ready.append(child)
+        finished.children.clear()
+        if finished.plan.kind == "job":
+            finished.plan.inputs = {}
 
     def _prepare(self, job: LiveJob) -> None:
         """Do what a ready job is for, or have a worker do it."""
