@@ -136,6 +136,11 @@ def _check_interface(step: Step, process: Process) -> Iterator[Problem]:
         if name not in given:
             message = f"step '{step.name}' scatters over '{name}', which is no input of the step"
             yield Problem(step.place, message, did_you_mean(name, given))
+    for link in step.loop.links if step.loop else ():
+        for source in link.sources:
+            if source.port not in step.outputs:
+                message = f"step '{step.name}', loop input '{link.name}': the step has no output '{source.port}'"
+                yield Problem(link.place, message, did_you_mean(source.port, step.outputs))
 
 
 def accepts_null(value: Type) -> bool:
@@ -144,11 +149,12 @@ def accepts_null(value: Type) -> bool:
 
 
 def _check_features(step: Step, process: Process, features: frozenset[str]) -> Iterator[Problem]:
+    links = (*step.inputs, *(step.loop.links if step.loop else ()))
     wanted = {
         "ScatterFeatureRequirement": ("scatter", bool(step.scatter)),
         "SubworkflowFeatureRequirement": ("a workflow as a step", isinstance(process, WorkflowProcess)),
-        "MultipleInputFeatureRequirement": ("several sources", any(len(link.sources) > 1 for link in step.inputs)),
-        "StepInputExpressionRequirement": ("valueFrom", any(link.value_from is not None for link in step.inputs)),
+        "MultipleInputFeatureRequirement": ("several sources", any(len(link.sources) > 1 for link in links)),
+        "StepInputExpressionRequirement": ("valueFrom", any(link.value_from is not None for link in links)),
     }
     for name, (what, used) in wanted.items():
         if used and name not in features:

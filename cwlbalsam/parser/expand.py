@@ -60,11 +60,16 @@ class Expansion:
 
 
 class Expander:
-    """Makes the jobs of one run; ids are dense and grow."""
+    """Makes the jobs of one run.
 
-    def __init__(self, program: Program, next_id: int = 0) -> None:
+    known: ids that (name, kind) had when the run was first under way; everything else gets a new one. Names are made
+    of step paths and indices alone, so they are the same however the run went.
+    """
+
+    def __init__(self, program: Program, known: Mapping[tuple[str, JobKind], int] | None = None) -> None:
         self.program = program
-        self.next_id = next_id
+        self._known = known or {}
+        self._next_id = max(self._known.values(), default=-1) + 1
         self._orders: dict[int, StepOrder] = {}
         self._defaults: dict[int, Raw] = {}
 
@@ -156,8 +161,12 @@ class Expander:
     # --- parts of an expansion ---
 
     def _add(self, expansion: Expansion, **fields: object) -> Planned:
-        job = Planned(id=self.next_id, **fields)  # type: ignore[arg-type]
-        self.next_id += 1
+        job = Planned(id=self._next_id, **fields)  # type: ignore[arg-type]
+        known = self._known.get((job.name, job.kind)) if self._known else None
+        if known is None:
+            self._next_id += 1
+        else:
+            job.id = known
         expansion.jobs.append(job)
         return job
 

@@ -14,7 +14,7 @@ from cwlbalsam.cwl.records import Link, Loop, Process, Program, Source, Step, Wo
 from cwlbalsam.errors import DocumentError, Problem, UnsupportedError, UserError
 from cwlbalsam.parser.checks import check_workflow
 from cwlbalsam.parser.frontend import Library, show_uri
-from cwlbalsam.parser.lower import GIVEN, content_digest, lower_fields, lower_leaf, process_name
+from cwlbalsam.parser.lower import GIVEN, content_digest, lower_fields, lower_leaf, process_name, with_key
 from cwlbalsam.parser.nodes import Node, as_list, shortname
 from cwlbalsam.parser.ontology import load_ontology
 from cwlbalsam.parser.requirements import Entry, Inherited, class_name, lower_requirements, read_entries
@@ -90,11 +90,12 @@ class Linker:
     def _link(self, node: Node, inherited: Inherited, name: str) -> Process:
         linked = lower_requirements(inherited, node.version)
         if node.get("class") == "Workflow":
-            return replace(self._workflow(node, inherited, process_name(node, name)), requirements=linked)
+            workflow = self._workflow(node, inherited, process_name(node, name))
+            return with_key(replace(workflow, requirements=linked))
         body = self._bodies.get(id(node.data))
         if body is None:
             body = self._bodies[id(node.data)] = lower_leaf(node, self.types, process_name(node, name))
-        return replace(body, requirements=linked)
+        return with_key(replace(body, requirements=linked))
 
     def _workflow(self, node: Node, inherited: Inherited, name: str) -> WorkflowProcess:
         inputs, outputs = lower_fields(node, self.types)
@@ -127,8 +128,7 @@ class Linker:
 
     def _step(self, node: Node, inherited: Inherited, sources: Mapping[str, Source]) -> Step:
         name = shortname(node.get("id", ""))
-        own = [entry for entry in read_entries(node, "requirements") if entry.name != "Loop"]
-        own += self.overrides.get(str(node.get("id", "")), ())
+        own = [*read_entries(node, "requirements"), *self.overrides.get(str(node.get("id", "")), ())]
         inherited = inherited.under(own, read_entries(node, "hints"))
         run = self._run(node, inherited, name)
         scatter = tuple(shortname(entry) for entry in as_list(node.get("scatter")))
@@ -141,7 +141,7 @@ class Linker:
         loop, when = _loop(node, lambda entry: self._link_record(entry, "outputSource", None))
         if loop is not None and scatter:
             raise DocumentError([Problem(node.place("scatter"), f"step '{name}' cannot both scatter and loop")])
-        return Step(
+        step = Step(
             name=name,
             run=run,
             inputs=tuple(self._link_record(entry, "source", sources) for entry in node.children("in")),
@@ -154,6 +154,7 @@ class Linker:
             version=node.version,
             place=node.place(),
         )
+        return replace(step, key=content_digest(replace(step, run=0)))
 
     def _run(self, node: Node, inherited: Inherited, name: str) -> int:
         target = node.get("run")

@@ -16,13 +16,16 @@ from cwlbalsam.cwl.records import (
     OperationProcess,
     Process,
     ToolProcess,
+    WorkflowProcess,
 )
 from cwlbalsam.errors import DocumentError, Problem
 from cwlbalsam.parser.nodes import Node, as_list, shortname
 from cwlbalsam.parser.types import TypeLowering, lower_binding
 
 # What changes no result: where it stood, and what people read.
-COSMETIC = frozenset({"place", "workdir_place", "label", "doc", "digest", "id"})
+COSMETIC = frozenset({"place", "workdir_place", "label", "doc", "digest", "key", "id"})
+# What a process is given by its Program: what holds around it, and the indices of what its steps run.
+GIVEN = frozenset({"requirements", "run"})
 # cwltool names the files of the types stdout and stderr by a hash over absolute URIs; ours must not depend on them.
 INVENTED_NAME = re.compile(r"[0-9a-f]{40}")
 
@@ -60,8 +63,10 @@ def process_name(node: Node, otherwise: str) -> str:
     return shortname(identifier) or otherwise
 
 
-# What a process is given by its Program: what holds around it, and the indices of what its steps run.
-GIVEN = frozenset({"requirements", "run"})
+def with_key(process: Process) -> Process:
+    """A linked process with the key of all that decides what its jobs do; a workflow's own job binds its inputs."""
+    body = process.inputs if isinstance(process, WorkflowProcess) else process.digest
+    return replace(process, key=content_digest([body, process.version, process.requirements]))
 
 
 def content_digest(value: Any, left_out: Set[str] = frozenset()) -> str:

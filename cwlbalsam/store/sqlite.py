@@ -65,7 +65,9 @@ STATEMENTS = {
     " ORDER BY id DESC LIMIT ?",
     "any_running": "SELECT EXISTS (SELECT 1 FROM runs WHERE status = 'running')",
     "insert_job": f"INSERT INTO jobs (run, {_JOB}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '', NULL, 0)",
-    "insert_edge": "INSERT INTO edges (run, parent, child) VALUES (?, ?, ?)",
+    "restart_job": "UPDATE jobs SET process = ?, step_process = ?, step_index = ?, inputs = ?, state = ?, attempt = ?,"
+    " message = '', outcome = NULL, updated = ? WHERE run = ? AND id = ?",
+    "insert_edge": "INSERT OR IGNORE INTO edges (run, parent, child) VALUES (?, ?, ?)",
     "move_job": "UPDATE jobs SET state = ?, attempt = ?, message = ?, outcome = coalesce(?, outcome), updated = ?"
     f" WHERE run = ? AND id = ? AND state NOT IN ({_FINAL})",
     "insert_event": "INSERT INTO events (run, job, state, attempt, time, message) VALUES (?, ?, ?, ?, ?, ?)",
@@ -212,6 +214,11 @@ class SqliteStore:
             )
         if changes.edges:
             many(STATEMENTS["insert_edge"], [(key, parent, child) for parent, child in changes.edges])
+        if changes.restarts:
+            now = time.time()
+            many(STATEMENTS["restart_job"], [(*_row_of(key, job)[4:], now, key, job.id) for job in changes.restarts])
+            events = [(key, job.id, job.state.value, job.attempt, now, "taken up again") for job in changes.restarts]
+            many(STATEMENTS["insert_event"], events)
         if not changes.moves:
             return
         rows = [

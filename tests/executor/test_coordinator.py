@@ -29,7 +29,7 @@ from cwlbalsam.cwl.records import (
     WorkflowProcess,
 )
 from cwlbalsam.cwl.tasks import Outcome, Task
-from cwlbalsam.executor.coordinator import MAX_ATTEMPTS, Coordinator
+from cwlbalsam.executor.coordinator import MAX_LOSSES, Coordinator
 from cwlbalsam.executor.events import Event, JobEnded, JobsAdded, JobStarted
 from cwlbalsam.jobs.model import Changes, RunRecord, State
 from cwlbalsam.jobs.states import FINAL
@@ -94,7 +94,7 @@ class Bench(Struct):
             self.waiting[task.job] = task
             self.tasks.append(task)
 
-    def cancel(self, jobs: list[int]) -> None:
+    def cancel(self, jobs: list[int], *, unstarted: bool = False) -> None:
         assert set(jobs) <= set(self.waiting)
 
     def end(self, task: Task, ending: Ending = "done", outputs: Any = None, **fields: Any) -> None:
@@ -202,7 +202,7 @@ def test_every_job_ends_as_its_parents_allow(
             assert stop_on_error and endings[index] == "temporary", "its worker was lost while the run was stopping"
         else:
             assert states[index] is (State.FAILED if index in failed else State.JOB_FINISHED)
-            assert attempts[name] == (MAX_ATTEMPTS if endings[index] == "temporary" else 1)
+            assert attempts[name] == (MAX_LOSSES if endings[index] == "temporary" else 1)
     assert {failure.name for failure in bench.coordinator.failures} == {
         f"s{index}" for index in failed if states[index] is State.FAILED
     }
