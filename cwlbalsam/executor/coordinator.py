@@ -4,7 +4,6 @@ All it does happens in batches: the outcomes of one wake-up lead to one transact
 Values pass through as msgpack and are never decoded here.
 """
 
-import asyncio
 import hashlib
 import time
 from collections import deque
@@ -117,6 +116,8 @@ class Coordinator:
         retry: RetryPolicy = NO_RETRY,
         memory: Mapping[tuple[str, JobKind], Remembered] | None = None,
     ) -> None:
+        import asyncio  # takes long: meanwhile the workers, which are forked before, import what they need
+
         self.program = program
         self.pool = pool
         self.folder = folder

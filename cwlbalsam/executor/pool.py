@@ -1,6 +1,8 @@
-"""The coordinator's side of its workers: tasks go out in batches, outcomes come back in batches."""
+"""The coordinator's side of its workers: tasks go out in batches, outcomes come back in batches.
 
-import asyncio
+asyncio takes long to import, so that is left until the workers are forked and import what they need.
+"""
+
 import contextlib
 import os
 import shutil
@@ -9,6 +11,7 @@ import socket
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec import Struct
@@ -22,6 +25,9 @@ from cwlbalsam.executor.frames import FRAME_TASKS, Cancel, Inbox, Learn, Outbox,
 from cwlbalsam.executor.journal import read_journal
 from cwlbalsam.executor.workbench import CLEAN_UP_SECONDS, GRACE_SECONDS, Preparing
 from cwlbalsam.executor.worker import work
+
+if TYPE_CHECKING:
+    import asyncio
 
 
 class _Link(Struct, eq=False):
@@ -87,6 +93,8 @@ class WorkerPool:
 
     async def open(self, on_outcomes: Callable[[list[Outcome]], None]) -> None:
         """Attach to the running loop."""
+        import asyncio
+
         self._loop = asyncio.get_running_loop()
         self._on_outcomes = on_outcomes
         self._idle = asyncio.Event()
@@ -118,6 +126,8 @@ class WorkerPool:
 
     async def close(self, kill: bool = False) -> None:
         """Wait for what was submitted (kill: cancel it first), end the workers, remove the temporary folders."""
+        import asyncio
+
         if kill:
             self.cancel(self._dispatcher.jobs())
         if self._idle is not None and (len(self._dispatcher) or self._unreported):

@@ -6,13 +6,11 @@ here imports cwltool or schema-salad unless a document must be compiled.
 
 import hashlib
 import os
-import tempfile
 from contextlib import suppress
 from functools import cache
-from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
-from urllib.request import urlopen
 
 import msgspec
 
@@ -74,7 +72,19 @@ def _versions() -> tuple[str, ...]:
     sources = [*package.iterdir(), package.parent / "cwl" / "records.py", package.parent / "cwl" / "expressions.py"]
     stats = [(path.name, path.stat()) for path in sorted(sources) if path.suffix == ".py"]
     edition = ",".join(f"{name}:{stat.st_size}:{stat.st_mtime_ns}" for name, stat in stats)
-    return (__version__, edition, version("cwltool"), version("schema-salad"))
+    return (__version__, edition, _version("cwltool"), _version("schema_salad"))
+
+
+def _version(package: str) -> str:
+    """The version of an installed package, read off its folder's name: importing importlib.metadata takes longer."""
+    spec = find_spec(package)
+    folder = Path(spec.origin).parent.parent if spec is not None and spec.origin else Path()
+    found = sorted(folder.glob(f"{package}-*.dist-info"))
+    if len(found) == 1:
+        return found[0].name
+    from importlib.metadata import version
+
+    return version(package)
 
 
 def _read(path: Path) -> Loaded | None:
@@ -96,6 +106,8 @@ def _digest(url: str) -> str:
         if parts.scheme == "file":
             data = Path(unquote(parts.path)).read_bytes()
         elif parts.scheme in ("http", "https"):
+            from urllib.request import urlopen
+
             with urlopen(url, timeout=FETCH_SECONDS) as response:  # noqa: S310 (the scheme is checked above)
                 data = response.read()
         else:
@@ -107,6 +119,8 @@ def _digest(url: str) -> str:
 
 def _write(path: Path, entry: CacheEntry) -> None:
     """Keep an entry; a cache that cannot be written is no reason to fail."""
+    import tempfile
+
     with suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=".new-")

@@ -1,6 +1,6 @@
 """A run on this machine: what surrounds its coordinator."""
 
-import asyncio
+import gc
 import os
 import shutil
 import signal
@@ -33,6 +33,8 @@ from cwlbalsam.store.base import RunStatus
 from cwlbalsam.store.host import this_host
 
 MAX_WORKERS = 16
+OBJECTS_PER_COLLECTION = 50_000
+"""A run makes millions of objects that stay: looking for garbage as often as Python does takes a third of its time."""
 MOVES_FILE = "moves.msgpack"
 
 
@@ -82,6 +84,14 @@ class LocalRun:
 
     def run(self, store: Store) -> RunResult:
         """To its end, or until it is interrupted."""
+        thresholds = gc.get_threshold()
+        gc.set_threshold(OBJECTS_PER_COLLECTION, 20, 100)
+        try:
+            return self._run(store)
+        finally:
+            gc.set_threshold(*thresholds)
+
+    def _run(self, store: Store) -> RunResult:
         started = time.time()
         settings = make_settings(self.loaded.program, self.options, self.values, self.id, self.folder)
         make_writable(self.outdir, "--outdir")
@@ -100,6 +110,8 @@ class LocalRun:
             else:
                 store.create_run(self._record(started), changes)
             self.reporter.report(RunStarted(self.id, self.document))
+            import asyncio  # the workers, forked before, import what they need meanwhile
+
             asyncio.run(self._main(coordinator, pool))
             return self._end(coordinator, store, started)
         finally:
@@ -131,6 +143,8 @@ class LocalRun:
         )
 
     async def _main(self, coordinator: Coordinator, pool: WorkerPool) -> None:
+        import asyncio
+
         loop = asyncio.get_running_loop()
 
         def interrupt(*, drain: bool) -> None:

@@ -33,6 +33,13 @@ from cwlbalsam.store.base import (
 SCHEMA_VERSION = 1
 """The newest migration; stated here so that alembic need not be asked at every start."""
 
+PRAGMAS = (
+    "busy_timeout = 60000",
+    "synchronous = NORMAL",
+    "foreign_keys = ON",
+    "wal_autocheckpoint = 8192",  # pages: the default of 1000 waits for the disk after each few thousand jobs
+)
+
 USERS_ERRORS = frozenset(
     {
         sqlite3.SQLITE_BUSY,
@@ -98,7 +105,7 @@ class SqliteStore:
         self._lock = threading.RLock()
         self._keys: dict[str, int] = {}
         self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-        for pragma in ("busy_timeout = 60000", "synchronous = NORMAL", "foreign_keys = ON"):
+        for pragma in PRAGMAS:
             self._connection.execute(f"PRAGMA {pragma}")
 
     def close(self) -> None:
