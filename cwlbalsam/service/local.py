@@ -158,7 +158,9 @@ class LocalRun:
         await pool.open(coordinator.outcomes)
         coordinator.start()
         await coordinator.done.wait()
-        await pool.close()
+        await pool.close(kill=coordinator.broken is not None)
+        if coordinator.broken is not None:
+            raise coordinator.broken
 
     def _end(self, coordinator: Coordinator, store: Store, started: float) -> RunResult:
         code = _exit_code(coordinator.failures, self.interrupted)
