@@ -13,7 +13,8 @@ from msgspec.structs import replace
 from cwlbalsam.cwl.records import Link, Loop, Process, Program, Source, Step, WorkflowProcess
 from cwlbalsam.errors import DocumentError, Problem, UserError
 from cwlbalsam.parser.checks import check_workflow
-from cwlbalsam.parser.frontend import Library, show_uri
+from cwlbalsam.parser.fetching import show_uri
+from cwlbalsam.parser.frontend import Library
 from cwlbalsam.parser.lower import content_digest, lower_fields, lower_leaf, process_name
 from cwlbalsam.parser.nodes import Node, as_list, shortname
 from cwlbalsam.parser.ontology import load_ontology
@@ -36,7 +37,7 @@ class Linker:
     with_ontology: bool = True
     problems: list[Problem] = field(default_factory=list)
     warnings: list[Problem] = field(default_factory=list)
-    processes: list[Process | None] = field(default_factory=list)
+    processes: list[Process] = field(default_factory=list)
     types: TypeLowering = field(default_factory=TypeLowering)
     _bodies: dict[int, Process] = field(default_factory=dict)
     _linked: dict[Any, int] = field(default_factory=dict)
@@ -47,9 +48,11 @@ class Linker:
         data, document = self.library.process(uri)
         main = self.process(Node(data, document), Inherited(), "main")
         if self.problems:
-            raise DocumentError(list(dict.fromkeys(self.problems)))
-        processes = tuple(process for process in self.processes if process is not None)
-        assert len(processes) == len(self.processes)
+            # The same mistake is met once a call path; who called may be in its hint.
+            raise DocumentError(
+                list({(found.place, found.message): found for found in reversed(self.problems)}.values())[::-1]
+            )
+        processes = tuple(self.processes)
         ontology = load_ontology(self.library) if self.with_ontology else {}
         digest = content_digest([processes, main, ontology])
         return Program(
@@ -67,19 +70,21 @@ class Linker:
         hints = read_entries(node, "hints")
         _refuse_loop([*requirements, *hints], "only a step can loop")
         inherited = inherited.under(requirements, hints)
+        if id(node.data) in self._open:
+            raise DocumentError([Problem(node.place(), "the workflow runs itself")])
         key = (id(node.data), inherited.key())
         if key in self._linked:
             return self._linked[key]
-        if id(node.data) in self._open:
-            raise DocumentError([Problem(node.place(), "the workflow runs itself")])
-        index = self._linked[key] = len(self.processes)
-        self.processes.append(None)
         for entry in (*inherited.requirements.values(), *inherited.hints.values()):
             if entry.name == "SchemaDefRequirement":
                 self.types.define(entry.node)
         self._open.append(id(node.data))
-        self.processes[index] = self._link(node, inherited, name)
-        self._open.pop()
+        try:
+            process = self._link(node, inherited, name)
+        finally:
+            self._open.pop()
+        index = self._linked[key] = len(self.processes)
+        self.processes.append(process)
         return index
 
     def _link(self, node: Node, inherited: Inherited, name: str) -> Process:

@@ -42,13 +42,18 @@ class JobFile(Struct, frozen=True, kw_only=True):
 
 
 class JobOrder(Struct, frozen=True, kw_only=True):
-    """values: File and Directory objects have an absolute `location`, unless they are literals, and no `path`."""
+    """values: File and Directory objects have an absolute `location`, unless they are literals, and no `path`.
+
+    source, given: the job file, and the names of the inputs that come from arguments instead.
+    """
 
     values: dict[str, Any]
     tool: str = ""
     requirements: tuple[dict[str, Any], ...] = ()
     overrides: Any = ()
     warnings: tuple[Problem, ...] = ()
+    source: TextFile | None = None
+    given: frozenset[str] = frozenset()
 
 
 def split_arguments(arguments: Sequence[str]) -> InputSource:
@@ -127,6 +132,8 @@ def load_inputs(
         requirements=job.requirements if job else (),
         overrides=job.overrides if job else (),
         warnings=warnings,
+        source=job.source if job else None,
+        given=frozenset(given),
     )
 
 
@@ -232,21 +239,24 @@ class _Resolver:
             self.complain(path, f"{written} is {found}, not a {kind}")
 
 
-def check_inputs(program: Program, values: Mapping[str, Any]) -> None:
+def check_inputs(program: Program, order: JobOrder) -> None:
     """Checks values against the types of the program's inputs. Raises DocumentError with every mistake.
 
     An input without value counts as its default.
     """
-    from cwlbalsam.cwl.types import check
+    from cwlbalsam.cwl.types import mistakes, show_path
 
     problems = []
     for parameter in program.processes[program.main].inputs:
-        value = values.get(parameter.name)
+        value = order.values.get(parameter.name)
         value = parameter.default if value is None else value
         if value is None and not is_optional(parameter.type):
             hint = f"give it in the job file, or as --{parameter.name} {type_name(parameter.type)}"
             problems.append(Problem("", f"input '{parameter.name}' is required but has no value", hint))
         else:
-            problems += [Problem("", message) for message in check(value, parameter.type, parameter.name)]
+            in_file = order.source if parameter.name in order.values and parameter.name not in order.given else None
+            for path, message in mistakes(value, parameter.type):
+                place = in_file.place((parameter.name, *path)) if in_file else ""
+                problems.append(Problem(place, f"input '{parameter.name}{show_path(path)}': {message}"))
     if problems:
         raise DocumentError(problems)

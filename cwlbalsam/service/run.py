@@ -61,7 +61,7 @@ def run_document(
     loaded, order = load(document, inputs, options, home)
     for warning in (*loaded.warnings, *order.warnings):
         reporter.report(Warned(warning))
-    check_inputs(loaded.program, order.values)
+    check_inputs(loaded.program, order)
     return _Run(document, loaded, order.values, options, home, reporter).run()
 
 
@@ -218,9 +218,8 @@ def spell_out(value: Any) -> Any:
         case dict():
             spelled = {key: spell_out(entry) for key, entry in value.items()}
             location = spelled.get("location")
-            is_local = isinstance(location, str) and location.startswith("file://")
-            if is_local and spelled.get("class") in ("File", "Directory"):
-                spelled["path"] = uri_path(location)
+            if spelled.get("class") in ("File", "Directory") and str(location).startswith("file://"):
+                spelled["path"] = uri_path(str(location))
             return spelled
         case list():
             return [spell_out(entry) for entry in value]
