@@ -42,6 +42,7 @@ class Task(Struct, frozen=True, omit_defaults=True, kw_only=True):
     directory: str
     name: str = ""
     grant: Grant = Grant()
+    fingerprint: bytes = b""  # of process, step and inputs; the outcome has it, too
     top: bool = False  # inputs come from the user: discover secondary files, check that files exist
 
 
@@ -63,6 +64,7 @@ class Outcome(Struct, frozen=True, omit_defaults=True, kw_only=True):
     peak_memory_bytes: int = 0
     read_bytes: int = 0
     written_bytes: int = 0
+    fingerprint: bytes = b""
     log: str = ""  # file with what the command printed and nobody captured, if anything
     bug: bool = False  # our own mistake, not the job's: `error` has the traceback and the run exits with 3
 
@@ -75,6 +77,7 @@ class Settings(Struct, frozen=True, omit_defaults=True, kw_only=True):
     """
 
     engine: str = ""
+    run: str = ""  # its id: part of the names of its containers
     engine_binary: str = ""  # path of the engine's client, if it is not found by its name
     pull: Literal["missing", "always", "never"] = "missing"
     default_container: str = ""

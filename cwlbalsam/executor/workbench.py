@@ -193,6 +193,7 @@ class Workbench:
             read_bytes=ended.read_bytes if ended else 0,
             written_bytes=ended.written_bytes if ended else 0,
             log=self._slots.keep_log(job.slot, f"{task.directory}.log") if job.pid else "",
+            fingerprint=task.fingerprint,
             bug=job.bug,
         )
         self._slots.give_back(job.slot)
@@ -202,7 +203,7 @@ class Workbench:
 
     # --- ending jobs early ---
 
-    def cancel(self, numbers: Iterable[int]) -> None:
+    def cancel(self, numbers: Iterable[int], *, unstarted: bool = False) -> None:
         jobs = set(numbers)
         for lane in self._lanes.values():
             if any(task.job in jobs for task in lane.waiting):
@@ -213,7 +214,7 @@ class Workbench:
                     else:
                         lane.waiting.append(task)
         for job in jobs:
-            if job in self._running:
+            if job in self._running and not unstarted:
                 self._stop(self._running[job], "cancelled")
 
     def _stop(self, job: Running, why: Literal["timeout", "cancelled"]) -> None:

@@ -62,9 +62,13 @@ class Move(Struct, kw_only=True):
 
 
 class Changes(Struct):
-    """One transaction on a run's DAG: all of it or nothing."""
+    """One transaction on a run's DAG: all of it or nothing.
+
+    restarts: jobs of a resumed run that are taken up again, as they are now; only so does a job leave a final state.
+    """
 
     jobs: list[BalsamJob] = []
+    restarts: list[BalsamJob] = []
     edges: list[tuple[int, int]] = []  # (parent, child)
     moves: list[Move] = []
 

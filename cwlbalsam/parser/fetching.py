@@ -35,10 +35,12 @@ class RecordingFetcher(DefaultFetcher):  # type: ignore[misc]
             text = super().fetch_text(url, content_types)
         except UnicodeDecodeError as error:
             raise ValidationException(f"{show_uri(url)} is not a text in UTF-8 (byte {error.start})") from error
-        if not builtin:
+        if not builtin and url not in self.files:
             _check_depth(text)
             _check_aliases(text)
-            self.files[url] = hashlib.sha256(text.encode()).hexdigest()
+            # Of a file's bytes, since reading it as text has changed its line ends.
+            data = Path(unquote(urlsplit(url).path)).read_bytes() if url.startswith("file:") else text.encode()
+            self.files[url] = hashlib.sha256(data).hexdigest()
         return SURROGATE_PAIR.sub(_join_surrogates, text)
 
 

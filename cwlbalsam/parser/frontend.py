@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
-from urllib.parse import urldefrag
+from urllib.parse import urldefrag, urljoin
 
 from cwltool import process as cwltool_process
 from cwltool.context import LoadingContext
@@ -21,6 +21,7 @@ from schema_salad.sourceline import SourceLine, cmap
 
 from cwlbalsam.errors import DocumentError, Problem, UnsupportedError
 from cwlbalsam.parser.fetching import RecordingFetcher, show_uri
+from cwlbalsam.parser.options import UNREADABLE
 
 VERSIONS = ("v1.0", "v1.1", "v1.2")
 DEV_VERSIONS = ("v1.1.0-dev1", "v1.2.0-dev1", "v1.2.0-dev2", "v1.2.0-dev3", "v1.2.0-dev4", "v1.2.0-dev5", "v1.3.0-dev1")
@@ -34,7 +35,7 @@ EXTENSIONS = {
 MAX_SUGGESTIONS = 3
 UNDEFINED = re.compile(r"contains undefined reference to '(file://[^']*)'")
 UNREACHABLE = re.compile(r"(Field '.*') contains undefined reference to '(https?://[^']*)'")
-UNKNOWN_CLASS = re.compile(r"Field 'class' contains undefined reference to '(.*)'")
+UNKNOWN_CLASS = re.compile(r"Field 'class' contains undefined reference to '(https?://.*)'")
 
 logging.getLogger("cwltool").setLevel(logging.ERROR)
 logging.getLogger("salad").setLevel(logging.ERROR)
@@ -61,6 +62,7 @@ class Library:
     strict: bool = True
     files: dict[str, str] = field(default_factory=dict)
     documents: dict[str, Document] = field(default_factory=dict)
+    _broken: dict[str, DocumentError] = field(default_factory=dict)
 
     def resolve(self, name: str) -> str:
         """The URI of a document given as a path, `path#fragment` or URL. Raises DocumentError if there is none."""
@@ -77,8 +79,14 @@ class Library:
     def document(self, uri: str) -> Document:
         """The document with this URI (its fragment is ignored), loaded on first use."""
         base = urldefrag(uri)[0]
+        if base in self._broken:
+            raise self._broken[base]
         if base not in self.documents:
-            self.documents[base] = self._load(base)
+            try:
+                self.documents[base] = self._load(base)
+            except DocumentError as error:
+                self._broken[base] = error
+                raise
         return self.documents[base]
 
     def process(self, uri: str) -> tuple[Any, Document]:
@@ -117,6 +125,7 @@ class Library:
         try:
             return str(default_loader(self._fetcher).fetcher.fetch_text(url))
         except SchemaSaladException as error:
+            self.files[url] = UNREADABLE
             raise DocumentError(list(_problems(error, url, LoadingContext()))) from error
 
     def _load(self, uri: str) -> Document:
@@ -141,7 +150,7 @@ class Library:
             context, _ = resolve_and_validate_document(context, node, uri)
             root, metadata = context.loader.resolve_ref(uri)
         except SchemaSaladException as error:
-            raise _document_error(list(_problems(error, uri, context))) from error
+            raise _document_error(list(_problems(error, uri, context)), uri) from error
         except StopIteration as error:  # of the YAML reader: not even null was found
             raise DocumentError([Problem(show_uri(uri), "the document is empty")]) from error
         except RecursionError as error:
@@ -200,10 +209,10 @@ def _problems(error: SchemaSaladException, uri: str, context: LoadingContext) ->
         yield Problem(place, message.replace("file://", ""), _suggestion(str(leaf.message), names))
 
 
-def _document_error(problems: list[Problem]) -> DocumentError:
-    """A class that the document's own namespace defines is a requirement that nobody here knows."""
+def _document_error(problems: list[Problem], uri: str) -> DocumentError:
+    """A class in a namespace of somebody's own is a requirement that nobody here knows."""
     found = [UNKNOWN_CLASS.fullmatch(problem.message) for problem in problems]
-    if found and found[0] and all(found):
+    if found and found[0] and all(match and not match[1].startswith(urljoin(uri, ".")) for match in found):
         return UnsupportedError(f"unsupported requirement {found[0][1]}", place=problems[0].place)
     return DocumentError(problems)
 

@@ -55,6 +55,12 @@ class JobOrder(Struct, frozen=True, kw_only=True):
     source: TextFile | None = None
     given: frozenset[str] = frozenset()
 
+    def place(self, path: Sequence[str | int]) -> str:
+        """`file:line:column` of a value of the job file; empty for others."""
+        if self.source is None or path[0] not in self.values or path[0] in self.given:
+            return ""
+        return self.source.place(path)
+
 
 def split_arguments(arguments: Sequence[str]) -> InputSource:
     """What follows a document on the command line: a job file, if the first is no option, then `--name value`."""
@@ -239,7 +245,7 @@ class _Resolver:
             self.complain(path, f"{written} is {found}, not a {kind}")
 
 
-def check_inputs(program: Program, order: JobOrder) -> None:
+def check_inputs(program: Program, values: Mapping[str, Any], order: JobOrder | None = None) -> None:
     """Checks values against the types of the program's inputs. Raises DocumentError with every mistake.
 
     An input without value counts as its default.
@@ -248,15 +254,14 @@ def check_inputs(program: Program, order: JobOrder) -> None:
 
     problems = []
     for parameter in program.processes[program.main].inputs:
-        value = order.values.get(parameter.name)
+        value = values.get(parameter.name)
         value = parameter.default if value is None else value
         if value is None and not is_optional(parameter.type):
             hint = f"give it in the job file, or as --{parameter.name} {type_name(parameter.type)}"
             problems.append(Problem("", f"input '{parameter.name}' is required but has no value", hint))
         else:
-            in_file = order.source if parameter.name in order.values and parameter.name not in order.given else None
             for path, message in mistakes(value, parameter.type):
-                place = in_file.place((parameter.name, *path)) if in_file else ""
+                place = order.place((parameter.name, *path)) if order else ""
                 problems.append(Problem(place, f"input '{parameter.name}{show_path(path)}': {message}"))
     if problems:
         raise DocumentError(problems)
