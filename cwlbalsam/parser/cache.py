@@ -94,7 +94,7 @@ def _read(path: Path) -> Loaded | None:
         if any(_digest(url) != known for url, known in entry.files.items()):
             return None
         program = msgspec.msgpack.decode(entry.program, type=Program)
-    except (OSError, msgspec.DecodeError):
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
         return None
     return Loaded(program, entry.program, tuple(Problem(*warning) for warning in entry.warnings), cached=True)
 

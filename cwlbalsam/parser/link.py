@@ -80,7 +80,7 @@ class Linker:
         self._open.append(id(node.data))
         try:
             self.processes[index] = self._link(node, inherited, name)
-        except DocumentError:
+        except UserError:
             del self._linked[key]  # whoever else calls it shall be told, too
             raise
         finally:
@@ -107,7 +107,7 @@ class Linker:
                 steps.append(self._step(step_node, inherited, sources))
             except UnsupportedError:
                 raise  # it has an exit code of its own
-            except DocumentError as error:
+            except UserError as error:
                 self.problems.extend(error.problems)
         links = tuple(self._link_record(entry, "outputSource", sources) for entry in node.children("outputs"))
         workflow = WorkflowProcess(
