@@ -23,7 +23,7 @@ class Grant(Struct, frozen=True, omit_defaults=True):
     gpus: int = 0
 
 
-class Task(Struct, frozen=True, omit_defaults=True, kw_only=True):
+class Task(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
     """step: (process index of the workflow, index of the step) whose value_from and when come first, if any.
 
     directory: the job's own directory, absolute; the worker makes it. workdir_from: the directory of the iteration or
@@ -46,7 +46,7 @@ class Task(Struct, frozen=True, omit_defaults=True, kw_only=True):
     top: bool = False  # inputs come from the user: discover secondary files, check that files exist
 
 
-class Outcome(Struct, frozen=True, omit_defaults=True, kw_only=True):
+class Outcome(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
     """ending: done, skipped (`when` was false), failed (for good), temporary (worth a retry), timeout.
 
     Times are seconds since the epoch; sizes bytes; bytes count what the process tree passed to read and write calls.

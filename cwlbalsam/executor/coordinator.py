@@ -28,6 +28,7 @@ from cwlbalsam.parser.expand import Expander, Expansion, Planned
 
 MAX_LOSSES = 3  # a job that has ended so many workers gets no other one
 KILLED = {-9, 137}  # exit codes of a command that was killed, as the kernel does when memory is short
+MAX_IN_FLIGHT = 4096  # jobs at the pool; the others wait here, where each costs less memory
 JOBS_PER_FOLDER = 1000
 BOOKKEEPING = Grant(cores=0.0, ram=0.0, tmpdir=0.0, outdir=0.0)
 
@@ -62,7 +63,7 @@ class RetryPolicy(Struct, frozen=True):
 NO_RETRY = RetryPolicy()
 
 
-class LiveJob(Struct, weakref=False):
+class LiveJob(Struct, weakref=False, gc=False):
     """A job as the coordinator knows it. outputs: once it is done; a port that is missing is null.
 
     losses: workers that it has lost. failures: attempts that ended badly. kept: the store has it as finished already.
@@ -199,10 +200,10 @@ class Coordinator:
             self.done.set()
 
     def _work(self) -> None:
-        while self._finished or self._ready:
+        while self._finished or (self._ready and len(self._running) < MAX_IN_FLIGHT):
             while self._finished:
                 self._release(self._finished.popleft())
-            while self._ready and not self._finished:
+            while self._ready and not self._finished and len(self._running) < MAX_IN_FLIGHT:
                 self._prepare(self.jobs[self._ready.popleft()])
         tasks, self._tasks = self._tasks, []
         if self._changes.jobs or self._changes.moves or self._changes.restarts:
@@ -215,13 +216,17 @@ class Coordinator:
 
     def _release(self, number: int) -> None:
         """Count down the children of a finished job: O(children)."""
-        self.jobs[number].released = True
-        for child in self.jobs[number].children:
+        finished = self.jobs[number]
+        finished.released = True
+        for child in finished.children:
             job = self.jobs[child]
             job.waiting_for -= 1
             if job.waiting_for == 0 and job.state is State.AWAITING_PARENTS:
                 job.state = advance(job.state, Event.PARENTS_FINISHED)
                 self._ready.append(child)
+        finished.children.clear()
+        if finished.plan.kind == "job":
+            finished.plan.inputs = {}
 
     def _prepare(self, job: LiveJob) -> None:
         """Do what a ready job is for, or have a worker do it."""

@@ -77,6 +77,7 @@ def derive(source: Path, version: str, target: Path) -> Derived:
             if _name(test) in OTHER_SCRIPTS:
                 kept[-1]["output"] = outputs[_name(test)]
     derived.kept = len(kept)
+    kept.sort(key=lambda test: "timelimit" not in test.get("tags", ()))  # they sleep, while the others run
     derived.suite.write_text(json.dumps(kept, indent=1, ensure_ascii=False), "utf-8")
     return derived
 
@@ -90,6 +91,8 @@ def _with_imports(listing: list[dict[str, Any]], source: Path) -> Iterator[dict[
                 moved = {
                     key: f"{Path(entry['$import']).parent}/{test[key]}" for key in ("tool", "job") if test.get(key)
                 }
+                if "$import" in (test.get("output") or {}):
+                    moved["output"] = _load(path.parent / test["output"]["$import"])
                 yield {**test, **moved}
         elif "$import" not in entry:
             yield entry
