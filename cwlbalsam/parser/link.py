@@ -104,7 +104,7 @@ class Linker:
                 steps.append(self._step(step_node, inherited, sources))
             except UnsupportedError:
                 raise  # it has an exit code of its own
-            except DocumentError as error:
+            except UserError as error:
                 self.problems.extend(error.problems)
         links = tuple(self._link_record(entry, "outputSource", sources) for entry in node.children("outputs"))
         workflow = WorkflowProcess(
