@@ -123,7 +123,7 @@ class _Run:
 
     def run(self) -> RunResult:
         started = time.time()
-        settings = _settings(self.loaded.program, self.options)
+        settings = _settings(self.loaded.program, self.options, _reuse_folder(self.options, self.home))
         store = open_store(self.home.path)
         jobs = self.folder / "jobs"
         _make_writable(self.outdir, "--outdir")
@@ -251,7 +251,19 @@ def _machine(options: RunOptions, folder: Path) -> Machine:
     )
 
 
-def _settings(program: Program, options: RunOptions) -> Settings:
+def _reuse_folder(options: RunOptions, home: Home) -> str:
+    """Where results are kept for later runs; empty if they are not to be."""
+    if options.cachedir:
+        folder = Path(options.directory or ".", options.cachedir).absolute()
+    elif options.reuse:
+        folder = home.reuse
+    else:
+        return ""
+    _make_writable(folder, "--cachedir" if options.cachedir else "the directory of results")
+    return str(folder)
+
+
+def _settings(program: Program, options: RunOptions, reuse_folder: str) -> Settings:
     mpi = load_mpi_config(options.mpi_config_file)
     return Settings(
         engine=_engine(program.processes, options),
@@ -265,6 +277,7 @@ def _settings(program: Program, options: RunOptions) -> Settings:
         path=os.environ.get("PATH", os.defpath),
         mpi_command=mpi.command,
         mpi_environment=mpi.environment() if _uses_mpi(program) else {},
+        reuse_folder=reuse_folder,
     )
 
 
