@@ -53,7 +53,8 @@ class Progress:
             self.tell(read_tail(event.log), bool(event.log))
         else:
             shown = self.options.debug or not (self.options.quiet or self.live)
-            self.tell(f"{_name(event.name)} {event.ending} ({event.seconds:.2f} s)", shown)
+            ending = "reused" if event.reused else event.ending
+            self.tell(f"{_name(event.name)} {ending} ({event.seconds:.2f} s)", shown)
 
     def warn(self, problem: Problem) -> None:
         self.tell(f"warning: {problem}", self.options.warnings)

@@ -66,6 +66,7 @@ class Outcome(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
     written_bytes: int = 0
     fingerprint: bytes = b""
     log: str = ""  # file with what the command printed and nobody captured, if anything
+    reused: bool = False  # an earlier run's result was taken over: nothing ran, exit_code and log are of then
     bug: bool = False  # our own mistake, not the job's: `error` has the traceback and the run exits with 3
 
 
@@ -89,3 +90,4 @@ class Settings(Struct, frozen=True, omit_defaults=True, kw_only=True):
     path: str = "/usr/local/bin:/usr/bin:/bin"
     mpi_command: tuple[str, ...] = ("mpirun", "-n")
     mpi_environment: dict[str, str] = {}
+    reuse_folder: str = ""  # absolute; where results are kept and found again; empty: nowhere

@@ -291,9 +291,9 @@ class Coordinator:
                 self._finished.append(plan.id)
                 self._expand(plan, skipped)
                 if plan.kind == "job":
-                    seconds = outcome.ended - outcome.started
+                    seconds, reused = outcome.ended - outcome.started, outcome.reused
                     self._reporter.report(
-                        JobEnded(plan.name, plan.id, outcome.ending, log=outcome.log, seconds=seconds)
+                        JobEnded(plan.name, plan.id, outcome.ending, log=outcome.log, seconds=seconds, reused=reused)
                     )
             case "temporary" if outcome.exit_code is None and job.losses + 1 < MAX_LOSSES:
                 job.losses += 1
