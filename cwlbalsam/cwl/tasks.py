@@ -45,6 +45,23 @@ class Task(Struct, frozen=True, omit_defaults=True, kw_only=True):
     top: bool = False  # inputs come from the user: discover secondary files, check that files exist
 
 
+class Invocation(Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """A command as it was started, to try again by hand; secrets are hidden. Paths are the host's.
+
+    inherits: `environment` comes on top of the caller's own (the client of a container engine); else it is all there
+    is. tmpdir: the folder lent to the job, which is gone. stdin, stdout, stderr: "" where nothing was redirected.
+    """
+
+    argv: list[str]
+    environment: dict[str, str] = {}
+    inherits: bool = False
+    cwd: str = ""
+    tmpdir: str = ""
+    stdin: str = ""
+    stdout: str = ""
+    stderr: str = ""
+
+
 class Outcome(Struct, frozen=True, omit_defaults=True, kw_only=True):
     """ending: done, skipped (`when` was false), failed (for good), temporary (worth a retry), timeout.
 
@@ -65,6 +82,7 @@ class Outcome(Struct, frozen=True, omit_defaults=True, kw_only=True):
     written_bytes: int = 0
     log: str = ""  # file with what the command printed and nobody captured, if anything
     bug: bool = False  # our own mistake, not the job's: `error` has the traceback and the run exits with 3
+    command: Invocation | None = None  # of an attempt that did not end well
 
 
 class Settings(Struct, frozen=True, omit_defaults=True, kw_only=True):

@@ -6,7 +6,7 @@ Values pass through as msgpack and are never decoded here.
 
 import asyncio
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Protocol
@@ -20,12 +20,12 @@ from cwlbalsam.cwl.tasks import Grant, Outcome, Task, TaskMode
 from cwlbalsam.errors import JobError
 from cwlbalsam.executor.events import JobEnded, JobsAdded, JobStarted, Reporter
 from cwlbalsam.jobs.model import BalsamJob, Changes, Move, State
+from cwlbalsam.jobs.names import job_directory, step_of
 from cwlbalsam.jobs.references import NULL, Elements, array_items, is_array, pack_trees, resolve
 from cwlbalsam.jobs.states import FINAL, Event, advance
 from cwlbalsam.parser.expand import Expander, Expansion, Planned
 
 MAX_ATTEMPTS = 3  # of a job whose worker is lost; a command that ends badly is not tried again
-JOBS_PER_FOLDER = 1000
 BOOKKEEPING = Grant(cores=0.0, ram=0.0, tmpdir=0.0, outdir=0.0)
 
 
@@ -110,6 +110,13 @@ class Coordinator:
                 self._running.discard(outcome.job)
                 self._take(job, outcome)
         self._work()
+
+    def started(self, numbers: Iterable[int]) -> None:
+        """Tell which jobs have got their share of the machine."""
+        for number in numbers:
+            job = self.jobs[number]
+            if job.plan.kind == "job" and job.grant is not None:  # without one, only its size is asked for
+                self._reporter.report(JobStarted(job.plan.name, number))
 
     def stop(self) -> None:
         """End what runs and start nothing more; `done` is set when all have ended."""
@@ -198,8 +205,6 @@ class Coordinator:
         )
         self._running.add(plan.id)
         self._move(job, Event.DISPATCHED)
-        if plan.kind == "job" and not size_first:
-            self._reporter.report(JobStarted(plan.name, plan.id))
 
     def _take(self, job: LiveJob, outcome: Outcome) -> None:
         plan = job.plan
@@ -266,9 +271,9 @@ class Coordinator:
                 job.state = State.READY
                 self._ready.append(plan.id)
             self._changes.jobs.append(_stored(job))
-        count = sum(plan.kind == "job" for plan in expansion.jobs)
-        if count:
-            self._reporter.report(JobsAdded(count))
+        steps = Counter(step_of(plan.name) for plan in expansion.jobs if plan.kind == "job")
+        if steps:
+            self._reporter.report(JobsAdded(steps.total(), steps))
 
     def _wait(self, number: int, found: Iterable[int]) -> None:
         job = self.jobs[number]
@@ -302,6 +307,8 @@ class Coordinator:
             if child.state not in FINAL:
                 self._move(child, Event.PARENT_FAILED, message=f"'{plan.name}' failed")
                 doomed.extend(child.children)
+                if child.plan.kind == "job":
+                    self._reporter.report(JobEnded(child.plan.name, child.plan.id, "killed"))
 
     def _move(self, job: LiveJob, event: Event, outcome: Outcome | None = None, message: str = "") -> None:
         job.state = advance(job.state, event)
@@ -334,8 +341,7 @@ class Coordinator:
         return self._grants[process]
 
     def _directory(self, number: int, attempt: int) -> str:
-        name = f"{number}" if attempt == 1 else f"{number}.{attempt}"
-        return f"{self.folder}/{number // JOBS_PER_FOLDER}/{name}"
+        return job_directory(str(self.folder), number, attempt)
 
 
 MODES: dict[str, TaskMode] = {"job": "run", "bind": "bind", "loop": "prologue"}

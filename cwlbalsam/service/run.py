@@ -163,7 +163,7 @@ class _Run:
         for number in (signal.SIGINT, signal.SIGTERM):
             with suppress(ValueError, RuntimeError):  # not in the main thread: whoever called us decides
                 loop.add_signal_handler(number, interrupt)
-        await pool.open(coordinator.outcomes)
+        await pool.open(coordinator.outcomes, coordinator.started)
         coordinator.start()
         await coordinator.done.wait()
         await pool.close()

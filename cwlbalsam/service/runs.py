@@ -1,7 +1,6 @@
 """What is done with runs that exist: look at them, end them, remove them."""
 
 import os
-import re
 import shutil
 import signal
 import stat
@@ -16,6 +15,7 @@ from msgspec import Struct
 from cwlbalsam.errors import UserError
 from cwlbalsam.jobs.ids import short_run_id
 from cwlbalsam.jobs.model import RunRecord, State
+from cwlbalsam.jobs.names import step_of
 from cwlbalsam.jobs.states import FINAL
 from cwlbalsam.service.home import Home
 from cwlbalsam.store import Store, StoredJob
@@ -105,7 +105,7 @@ def view_steps(jobs: Iterable[StoredJob]) -> list[StepView]:
     for job in jobs:
         if job.kind != "job":
             continue
-        name = re.sub(r"\[[\d,]*\]", "", job.name)
+        name = step_of(job.name)
         _count(steps.setdefault(name, StepView(name=name)), job)
     return list(steps.values())
 

@@ -24,6 +24,9 @@ class FakePrepared:
     def __init__(self, ending: str | None = None, outputs: Any = None, command: Command | None = None) -> None:
         self.ending, self.outputs, self.command = ending, outputs or {}, command
 
+    def hide(self, text: str) -> str:
+        return text.replace("hush", "(secret)")
+
     def collect(self, exit_code: int) -> tuple[str, dict[str, Any], str]:
         return ("done" if exit_code == 0 else "failed"), {"code": exit_code}, ""
 
