@@ -23,6 +23,7 @@ setup(
         "SQLAlchemy>=2.0",
         "alembic>=1.13",
         "click>=8.1",
+        "rich>=13.7",
         "cwltest>=2.5",
         "msgspec>=0.19",
         "quickjs-ng>=0.10",

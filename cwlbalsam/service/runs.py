@@ -12,6 +12,7 @@ from typing import Literal
 import msgspec
 from msgspec import Struct
 
+from cwlbalsam.cwl.tasks import Invocation
 from cwlbalsam.errors import UserError
 from cwlbalsam.jobs.ids import short_run_id
 from cwlbalsam.jobs.model import RunRecord, State
@@ -50,6 +51,7 @@ class Ending(Struct):
     cpu_seconds: float = 0.0
     peak_memory_bytes: int = 0
     log: str = ""
+    command: Invocation | None = None
 
 
 class StepView(Struct, kw_only=True):
