@@ -13,6 +13,7 @@ setup(
     packages=find_packages(include=["cwlbalsam", "cwlbalsam.*"]),
     package_data={
         "cwlbalsam": ["py.typed"],
+        "cwlbalsam.service.report": ["page.css", "page.js"],
         "cwlbalsam.store": ["migrations/*.py", "migrations/*.mako", "migrations/versions/*.py"],
     },
     install_requires=[

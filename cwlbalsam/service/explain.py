@@ -1,7 +1,6 @@
 """Why a job stands where it stands: what it waits for, or what went wrong, and how to try it again by hand."""
 
 import json
-import shlex
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -12,7 +11,7 @@ from msgspec import Raw, Struct
 
 from cwlbalsam.cwl.records import Process, Program
 from cwlbalsam.cwl.resources import static_grant
-from cwlbalsam.cwl.tasks import Grant, Invocation
+from cwlbalsam.cwl.tasks import Grant
 from cwlbalsam.cwl.values import path_of_uri
 from cwlbalsam.errors import JobError, UserError
 from cwlbalsam.executor.capacity import Capacity, Machine, detect_machine
@@ -20,6 +19,7 @@ from cwlbalsam.jobs.ids import short_run_id
 from cwlbalsam.jobs.model import RunRecord, State
 from cwlbalsam.jobs.names import job_directory, step_of
 from cwlbalsam.jobs.references import NULL, Elements, resolve, unpack_trees
+from cwlbalsam.service.command_line import shell_line
 from cwlbalsam.service.options import RunOptions
 from cwlbalsam.service.runs import FAILED_STATES, Ending, ending_of, liveness
 from cwlbalsam.store import Store, StoredJob
@@ -257,7 +257,7 @@ def grant_text(grant: Grant) -> str:
     return f"{cores}, {grant.ram:,.0f} MiB of memory, {grant.tmpdir + grant.outdir:,.0f} MiB of space{gpus}"
 
 
-# --- inputs and the command line -----------------------------------------------------------------------------------
+# --- inputs --------------------------------------------------------------------------------------------------------
 
 
 def _inputs(store: Store, run: RunRecord, job: StoredJob, process: Process) -> dict[str, str]:
@@ -312,22 +312,3 @@ def _brief(value: Any) -> Any:
         case list():
             return list(map(_brief, value))
     return value
-
-
-def shell_line(command: Invocation) -> str:
-    """The command for a POSIX shell, ready to paste: directory, environment, arguments, redirections."""
-    quote = shlex.quote
-    lines = [f"mkdir -p {quote(command.tmpdir)}"] if command.tmpdir else []
-    lines.append(f"cd {quote(command.cwd)}")
-    words = ["env", *([] if command.inherits else ["-i"])]
-    words += ["--"] if any(name.startswith("-") for name in command.environment) else []
-    words += [quote(f"{name}={text}") for name, text in command.environment.items()]
-    words = words if len(words) > 1 else []
-    words.append(" ".join(map(quote, command.argv)))
-    words += [f"{sign} {quote(path)}" for sign, path in (("<", command.stdin), (">", command.stdout)) if path]
-    if not command.stdin:
-        words.append("< /dev/null")
-    if command.stderr:
-        words.append("2>&1" if command.stderr == command.stdout else f"2> {quote(command.stderr)}")
-    lines.append(" ".join(words))
-    return " &&\n".join(lines)
