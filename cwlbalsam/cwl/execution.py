@@ -89,6 +89,10 @@ class Prepared:
         self._log = ""
         self.taken: Taken | None = None
 
+    def hide(self, text: str) -> str:
+        """The text without the values of secret inputs."""
+        return hide(text, self._secrets)
+
     def collect(self, exit_code: int) -> tuple[Exit, dict[str, Any], str]:
         """What the job ends with, now that its command has: ending, outputs, error message."""
         frame, stage = self._frame, self._stage

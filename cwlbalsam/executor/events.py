@@ -13,12 +13,15 @@ class RunStarted(Struct, frozen=True):
 
 
 class JobsAdded(Struct, frozen=True):
-    """count: of jobs that run something; nodes that only structure the DAG do not count."""
+    """Jobs that run something; nodes that only structure the DAG do not count. steps: how many of each step."""
 
     count: int
+    steps: dict[str, int] = {}
 
 
 class JobStarted(Struct, frozen=True):
+    """The machine has given the job what it asked for; once more if its worker was lost."""
+
     name: str
     job: int
 

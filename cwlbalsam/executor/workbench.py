@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from cwlbalsam.cwl.records import Program
-from cwlbalsam.cwl.tasks import Grant, Outcome, Settings, Task
+from cwlbalsam.cwl.tasks import Grant, Invocation, Outcome, Settings, Task
 from cwlbalsam.errors import JobError
 from cwlbalsam.executor.containers import Containers
 from cwlbalsam.executor.slots import Slot, Slots
@@ -44,6 +44,7 @@ class Running(Struct, eq=False):
     prepared: Any
     slot: Slot
     started: float = 0.0
+    start: Start | None = None
     pid: int = 0
     container: str = ""
     stop: Literal["", "timeout", "cancelled"] = ""
@@ -142,6 +143,7 @@ class Workbench:
 
     def _launch(self, job: Running, start: Start) -> None:
         job.started = time.time()
+        job.start = start
         job.pid = spawn(start, job.slot.log)
         self._by_pid[job.pid] = job
         limit = job.prepared.command.time_limit
@@ -198,6 +200,7 @@ class Workbench:
             reused=taken is not None,
             fingerprint=task.fingerprint,
             bug=job.bug,
+            command=None if ending in ("done", "skipped") else _invocation(job),
         )
         self._slots.give_back(job.slot)
         del self._running[task.job]
@@ -284,6 +287,26 @@ def _command(prepared: "Prepared") -> "Command":
     if prepared.command is None:
         raise ValueError("neither an ending nor a command")
     return prepared.command
+
+
+def _invocation(job: Running) -> Invocation | None:
+    """What to tell of a command that failed; of a container, only what its client got beside our own environment."""
+    start = job.start
+    if start is None:
+        return None
+    hide = job.prepared.hide
+    inherits = job.prepared.command.container is not None
+    told = {name: text for name, text in start.environment.items() if not inherits or os.environ.get(name) != text}
+    return Invocation(
+        argv=[hide(word) for word in start.argv],
+        environment={name: hide(text) for name, text in told.items()},
+        inherits=inherits,
+        cwd=start.cwd,
+        tmpdir=job.slot.tmpdir,
+        stdin=start.stdin,
+        stdout=start.stdout,
+        stderr=start.stderr,
+    )
 
 
 def _start_of(command: "Command") -> Start:

@@ -167,7 +167,7 @@ class LocalRun:
         with suppress(ValueError, RuntimeError):  # not in the main thread: whoever called us decides
             loop.add_signal_handler(signal.SIGINT, lambda: interrupt(drain=True))
             loop.add_signal_handler(signal.SIGTERM, lambda: interrupt(drain=False))
-        await pool.open(coordinator.outcomes)
+        await pool.open(coordinator.outcomes, coordinator.started)
         coordinator.start()
         await coordinator.done.wait()
         await pool.close(kill=coordinator.broken is not None)

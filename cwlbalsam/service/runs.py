@@ -1,7 +1,6 @@
 """What is done with runs that exist: look at them, end them, remove them."""
 
 import os
-import re
 import shutil
 import signal
 import stat
@@ -14,9 +13,11 @@ import msgspec
 from msgspec import Struct
 
 from cwlbalsam.cwl.pruning import prune
+from cwlbalsam.cwl.tasks import Invocation
 from cwlbalsam.errors import UserError
 from cwlbalsam.jobs.ids import short_run_id
 from cwlbalsam.jobs.model import RunRecord, State
+from cwlbalsam.jobs.names import step_of
 from cwlbalsam.jobs.states import FINAL
 from cwlbalsam.service.home import Home
 from cwlbalsam.store import Store, StoredJob
@@ -52,6 +53,7 @@ class Ending(Struct):
     peak_memory_bytes: int = 0
     log: str = ""
     reused: bool = False
+    command: Invocation | None = None
 
 
 class StepView(Struct, kw_only=True):
@@ -108,7 +110,7 @@ def view_steps(jobs: Iterable[StoredJob]) -> list[StepView]:
     for job in jobs:
         if job.kind != "job":
             continue
-        name = re.sub(r"\[[\d,]*\]", "", job.name)
+        name = step_of(job.name)
         _count(steps.setdefault(name, StepView(name=name)), job)
     return list(steps.values())
 

@@ -25,6 +25,9 @@ class FakePrepared:
         self.ending, self.outputs, self.command = ending, outputs or {}, command
         self.taken = None
 
+    def hide(self, text: str) -> str:
+        return text.replace("hush", "(secret)")
+
     def collect(self, exit_code: int) -> tuple[str, dict[str, Any], str]:
         return ("done" if exit_code == 0 else "failed"), {"code": exit_code}, ""
 
