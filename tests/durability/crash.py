@@ -37,7 +37,8 @@ class Summary:
         kinds = ", ".join(f"{name} {count}" for name, count in sorted(self.kills.items()))
         return (
             f"{self.kills.total()} kills ({kinds}) in {self.runs} runs, {self.restarts} resumed or begun anew: "
-            f"all outputs equal, {self.adopted} recorded outcomes kept ({self.from_journals} known from journals alone),"
+            f"all outputs equal, {self.adopted} recorded outcomes kept"
+            f" ({self.from_journals} known from journals alone),"
             f" none ran again, no overlap, no survivor; longest way back to the end {self.longest_resume:.1f} s"
         )
 
