@@ -236,6 +236,7 @@ class Coordinator:
             match job.plan.kind:
                 case "gather":
                     self._finish(job, self._resolve(job))
+                    self._elements.forget(job.plan.after[0])  # its scatter, all of whose jobs have ended
                 case "scatter":
                     self._scatter(job)
                 case _:
