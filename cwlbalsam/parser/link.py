@@ -13,7 +13,8 @@ from msgspec.structs import replace
 from cwlbalsam.cwl.records import Link, Loop, Process, Program, Source, Step, WorkflowProcess
 from cwlbalsam.errors import DocumentError, Problem, UnsupportedError, UserError
 from cwlbalsam.parser.checks import check_workflow
-from cwlbalsam.parser.frontend import Library, show_uri
+from cwlbalsam.parser.fetching import show_uri
+from cwlbalsam.parser.frontend import Library
 from cwlbalsam.parser.lower import GIVEN, content_digest, lower_fields, lower_leaf, process_name, with_key
 from cwlbalsam.parser.nodes import Node, as_list, shortname
 from cwlbalsam.parser.ontology import load_ontology
@@ -36,7 +37,7 @@ class Linker:
     with_ontology: bool = True
     problems: list[Problem] = field(default_factory=list)
     warnings: list[Problem] = field(default_factory=list)
-    processes: list[Process | None] = field(default_factory=list)
+    processes: list[Process] = field(default_factory=list)
     types: TypeLowering = field(default_factory=TypeLowering)
     _bodies: dict[int, Process] = field(default_factory=dict)
     _linked: dict[Any, int] = field(default_factory=dict)
@@ -50,8 +51,7 @@ class Linker:
             # One mistake may be found by several callers, each with its hint.
             found = {(problem.place, problem.message): problem for problem in reversed(self.problems)}
             raise DocumentError(list(reversed(found.values())))
-        processes = tuple(process for process in self.processes if process is not None)
-        assert len(processes) == len(self.processes)
+        processes = tuple(self.processes)
         ontology = load_ontology(self.library, self.warnings) if self.with_ontology else {}
         digest = content_digest([processes, main, ontology])
         return Program(
@@ -67,24 +67,21 @@ class Linker:
         """The index of a process as it is under this call path."""
         requirements = [*read_entries(node, "requirements"), *self.overrides.get(str(node.get("id", "")), ())]
         inherited = inherited.under(requirements, read_entries(node, "hints"))
-        key = (id(node.data), inherited.key())
         if id(node.data) in self._open:
             raise DocumentError([Problem(node.place(), "the workflow runs itself")])
+        key = (id(node.data), inherited.key())
         if key in self._linked:
             return self._linked[key]
-        index = self._linked[key] = len(self.processes)
-        self.processes.append(None)
         for entry in (*inherited.requirements.values(), *inherited.hints.values()):
             if entry.name == "SchemaDefRequirement":
                 self.types.define(entry.node)
         self._open.append(id(node.data))
         try:
-            self.processes[index] = self._link(node, inherited, name)
-        except UserError:
-            del self._linked[key]  # whoever else calls it shall be told, too
-            raise
+            process = self._link(node, inherited, name)
         finally:
             self._open.pop()
+        index = self._linked[key] = len(self.processes)
+        self.processes.append(process)
         return index
 
     def _link(self, node: Node, inherited: Inherited, name: str) -> Process:

@@ -263,7 +263,7 @@ def _clean(folder: Path) -> None:
     for shard in (folder / "jobs").iterdir():
         for entry in os.scandir(shard):
             if entry.is_dir(follow_symlinks=False):
-                shutil.rmtree(entry.path, ignore_errors=True)
+                _remove_directory(entry.path)
             elif not entry.name.endswith(".log"):
                 Path(entry.path).unlink(missing_ok=True)
         with suppress(OSError):
@@ -274,3 +274,11 @@ def _clean(folder: Path) -> None:
     for path in (folder / "jobs", folder):
         with suppress(OSError):
             path.rmdir()
+
+
+def _remove_directory(path: str) -> None:
+    """Most are empty, their files having moved to the output directory: a tree's walk would cost ten system calls."""
+    try:
+        Path(path).rmdir()
+    except OSError:
+        shutil.rmtree(path, ignore_errors=True)

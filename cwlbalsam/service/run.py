@@ -46,7 +46,7 @@ def run_document(
     loaded, order, compiling = load(document, inputs, options, home)
     for warning in (*loaded.warnings, *order.warnings):
         reporter.report(Warned(warning))
-    check_inputs(loaded.program, order.values)
+    check_inputs(loaded.program, order.values, order)
     run = LocalRun(document, loaded, order.values, Asked(options=options, compiling=compiling), home, reporter)
     return _run(run, home)
 

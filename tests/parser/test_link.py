@@ -118,3 +118,14 @@ def test_both_spellings_of_a_loop_compile_to_the_same(tmp_path: Path) -> None:
     looping["loop"] = {"y": "out"}
     with pytest.raises(DocumentError, match="loops over 'y', which is no input of the step"):
         compile_text(tmp_path, workflow({"s": step(counter, **looping)}, cwlVersion="v1.3.0-dev1"), enable_dev=True)
+
+
+@pytest.mark.parametrize("place", ["hint of a step", "requirement of a workflow"])
+def test_cwltools_loop_is_refused_where_it_could_not_loop(tmp_path: Path, place: str) -> None:
+    loop = {"http://commonwl.org/cwltool#Loop": {"loopWhen": "$(true)", "loop": {}, "outputMethod": "last"}}
+    if place == "hint of a step":
+        document = workflow({"s": step(tool(), hints=loop)})
+    else:
+        document = {**workflow({"s": step(tool())}), "requirements": loop}
+    with pytest.raises(DocumentError, match="only be a requirement of a step"):
+        compile_text(tmp_path, document)
