@@ -13,6 +13,7 @@ setup(
     packages=find_packages(include=["cwlbalsam", "cwlbalsam.*"]),
     package_data={
         "cwlbalsam": ["py.typed"],
+        "cwlbalsam.service.report": ["page.css", "page.js"],
         "cwlbalsam.store": ["migrations/*.py", "migrations/*.mako", "migrations/versions/*.py"],
     },
     install_requires=[
@@ -23,6 +24,7 @@ setup(
         "SQLAlchemy>=2.0",
         "alembic>=1.13",
         "click>=8.1",
+        "rich>=13.7",
         "cwltest>=2.5",
         "msgspec>=0.19",
         "quickjs-ng>=0.10",

@@ -94,6 +94,7 @@ class LocalRun:
     def _run(self, store: Store) -> RunResult:
         started = time.time()
         settings = make_settings(self.loaded.program, self.options, self.values, self.id, self.folder)
+        settings = msgspec.structs.replace(settings, reuse_folder=self._reuse_folder())
         make_writable(self.outdir, "--outdir")
         make_writable(self.folder / "jobs", "the run's directory")
         alive = hold_alive(self.folder)
@@ -116,6 +117,17 @@ class LocalRun:
             return self._end(coordinator, store, started)
         finally:
             os.close(alive)
+
+    def _reuse_folder(self) -> str:
+        """Where results are kept for later runs; empty if they are not to be."""
+        if self.options.cachedir:
+            folder = Path(self.options.directory or ".", self.options.cachedir).absolute()
+        elif self.options.reuse:
+            folder = self.home.reuse
+        else:
+            return ""
+        make_writable(folder, "--cachedir" if self.options.cachedir else "the directory of results")
+        return str(folder)
 
     def _pool(self, settings: Settings) -> WorkerPool:
         capacity = Capacity(_machine(self.options, self.folder))
@@ -155,7 +167,7 @@ class LocalRun:
         with suppress(ValueError, RuntimeError):  # not in the main thread: whoever called us decides
             loop.add_signal_handler(signal.SIGINT, lambda: interrupt(drain=True))
             loop.add_signal_handler(signal.SIGTERM, lambda: interrupt(drain=False))
-        await pool.open(coordinator.outcomes)
+        await pool.open(coordinator.outcomes, coordinator.started)
         coordinator.start()
         await coordinator.done.wait()
         await pool.close(kill=coordinator.broken is not None)
