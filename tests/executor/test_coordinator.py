@@ -93,6 +93,7 @@ class Bench(Struct):
             assert task.job not in self.waiting, "two attempts at the same time"
             self.waiting[task.job] = task
             self.tasks.append(task)
+        self.coordinator.started([task.job for task in tasks])
 
     def cancel(self, jobs: list[int], *, unstarted: bool = False) -> None:
         assert set(jobs) <= set(self.waiting)
