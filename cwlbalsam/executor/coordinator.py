@@ -168,10 +168,11 @@ class Coordinator:
 
     def started(self, numbers: Iterable[int]) -> None:
         """Tell which jobs have got their share of the machine."""
-        for number in numbers:
-            job = self.jobs[number]
-            if job.plan.kind == "job" and job.grant is not None:  # without one, only its size is asked for
-                self._reporter.report(JobStarted(job.plan.name, number))
+        with self._ending():
+            for number in numbers:
+                job = self.jobs[number]
+                if job.plan.kind == "job" and job.grant is not None:  # without one, only its size is asked for
+                    self._reporter.report(JobStarted(job.plan.name, number))
 
     def stop(self, *, drain: bool = False) -> None:
         """Start nothing more, and end what runs (drain: let it run to its end); `done` is set when all have ended."""
@@ -243,6 +244,7 @@ class Coordinator:
             match job.plan.kind:
                 case "gather":
                     self._finish(job, self._resolve(job))
+                    self._elements.forget(job.plan.after[0])  # its scatter, all of whose jobs have ended
                 case "scatter":
                     self._scatter(job)
                 case _:
