@@ -25,6 +25,21 @@ def test_the_migrations_make_the_tables_of_the_schema(tmp_path: Path) -> None:
     assert migrate.head_version() == sqlite.SCHEMA_VERSION
 
 
+def test_a_new_store_is_what_the_migrations_make(tmp_path: Path) -> None:
+    open_store(tmp_path).close()
+    migrate.create(tmp_path / "migrated.db")
+    assert _dump(tmp_path / "store.db") == _dump(tmp_path / "migrated.db")
+
+
+def _dump(path: Path) -> list[str]:
+    """All that is in a store, whatever blanks its statements were written with, and what its pragmas say."""
+    connection = sqlite3.connect(path)
+    pragmas = [str(connection.execute(f"PRAGMA {name}").fetchone()) for name in ("user_version", "journal_mode")]
+    statements = sorted("".join(statement.split()) for statement in connection.iterdump())
+    connection.close()
+    return pragmas + [statement for statement in statements if "sqlite_sequence" not in statement]
+
+
 def test_every_statement_fits_the_schema_and_searches_large_tables_by_an_index() -> None:
     engine = sqlalchemy.create_engine("sqlite://")
     with engine.connect() as connection:
