@@ -45,7 +45,7 @@ class Progress:
 
     def job_ended(self, event: JobEnded) -> None:
         self.ended += 1
-        self.running = max(self.running - 1, 0)
+        self.running = max(self.running - (event.ending != "killed"), 0)
         bad = event.ending not in {"done", "skipped"}
         self.failed += bad
         if bad and event.ending != "killed":

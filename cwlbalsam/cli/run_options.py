@@ -96,6 +96,16 @@ LIMITS = [
     _option("--ram", type=click.FloatRange(0), default=0.0, metavar="MIB", help="Memory to use at most."),
     _option("--parallel-max", type=click.IntRange(0), default=0, help="Jobs at once at most."),
     _option("--on-error", type=click.Choice(["stop", "continue"]), default="stop", help="After a failed step. [stop]"),
+    _option(
+        "--retries", type=click.IntRange(0), default=0, metavar="N", help="Attempts of a job beyond its first. [0]"
+    ),
+    _option(
+        "--retry-memory-factor",
+        type=click.FloatRange(1),
+        default=1.0,
+        metavar="F",
+        help="For the RAM of an attempt after one that was killed, as for lack of memory. [1]",
+    ),
     _option("--eval-timeout", type=float, default=60.0, metavar="SECONDS", help="Time an expression may take. [60]"),
 ]
 CONTAINERS = [

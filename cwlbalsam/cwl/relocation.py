@@ -2,7 +2,7 @@
 
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Literal
 
 from msgspec import Struct
@@ -40,12 +40,21 @@ class Relocation(Struct):
     actions: list[Action]
 
 
-def relocate(outputs: dict[str, Any], outdir: str, owned: str, *, checksums: bool = True) -> dict[str, Any]:
+def relocate(
+    outputs: dict[str, Any],
+    outdir: str,
+    owned: str,
+    *,
+    checksums: bool = True,
+    intend: Callable[[list[tuple[str, str]]], None] = lambda _: None,
+) -> dict[str, Any]:
     """Bring final outputs into `outdir` and return the output object with their new locations.
 
-    outputs is changed. owned: the run's own directory; what lies in it is moved, anything else copied.
+    outputs is changed. owned: the run's own directory; what lies in it is moved, anything else copied. intend: is told
+    all moves, (source, target), before the first is made.
     """
     relocation = plan_relocation(outputs, outdir, owned)
+    intend([(action.source, action.target) for action in relocation.actions if action.kind == "move"])
     perform(relocation.actions)
     for found in outermost(relocation.outputs):
         _complete(found, checksums)

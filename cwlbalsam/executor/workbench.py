@@ -196,6 +196,7 @@ class Workbench:
             written_bytes=ended.written_bytes if ended else 0,
             log=self._slots.keep_log(job.slot, f"{task.directory}.log") if job.pid else taken.log if taken else "",
             reused=taken is not None,
+            fingerprint=task.fingerprint,
             bug=job.bug,
         )
         self._slots.give_back(job.slot)
@@ -205,7 +206,7 @@ class Workbench:
 
     # --- ending jobs early ---
 
-    def cancel(self, numbers: Iterable[int]) -> None:
+    def cancel(self, numbers: Iterable[int], *, unstarted: bool = False) -> None:
         jobs = set(numbers)
         for lane in self._lanes.values():
             if any(task.job in jobs for task in lane.waiting):
@@ -216,7 +217,7 @@ class Workbench:
                     else:
                         lane.waiting.append(task)
         for job in jobs:
-            if job in self._running:
+            if job in self._running and not unstarted:
                 self._stop(self._running[job], "cancelled")
 
     def _stop(self, job: Running, why: Literal["timeout", "cancelled"]) -> None:

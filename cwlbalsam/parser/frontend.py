@@ -23,6 +23,7 @@ from schema_salad.fetcher import DefaultFetcher
 from schema_salad.sourceline import SourceLine, cmap
 
 from cwlbalsam.errors import DocumentError, Problem
+from cwlbalsam.parser.options import UNREADABLE
 
 VERSIONS = ("v1.0", "v1.1", "v1.2")
 DEV_VERSIONS = ("v1.1.0-dev1", "v1.2.0-dev1", "v1.2.0-dev2", "v1.2.0-dev3", "v1.2.0-dev4", "v1.2.0-dev5", "v1.3.0-dev1")
@@ -61,6 +62,7 @@ class Library:
     strict: bool = True
     files: dict[str, str] = field(default_factory=dict)
     documents: dict[str, Document] = field(default_factory=dict)
+    _broken: dict[str, DocumentError] = field(default_factory=dict)
 
     def resolve(self, name: str) -> str:
         """The URI of a document given as a path, `path#fragment` or URL. Raises DocumentError if there is none."""
@@ -77,8 +79,14 @@ class Library:
     def document(self, uri: str) -> Document:
         """The document with this URI (its fragment is ignored), loaded on first use."""
         base = urldefrag(uri)[0]
+        if base in self._broken:
+            raise self._broken[base]
         if base not in self.documents:
-            self.documents[base] = self._load(base)
+            try:
+                self.documents[base] = self._load(base)
+            except DocumentError as error:
+                self._broken[base] = error
+                raise
         return self.documents[base]
 
     def process(self, uri: str) -> tuple[Any, Document]:
@@ -117,6 +125,7 @@ class Library:
         try:
             return str(default_loader(self._fetcher).fetcher.fetch_text(url))
         except SchemaSaladException as error:
+            self.files[url] = UNREADABLE
             raise DocumentError(list(_problems(error, url, LoadingContext()))) from error
 
     def _load(self, uri: str) -> Document:
@@ -184,8 +193,10 @@ class RecordingFetcher(DefaultFetcher):  # type: ignore[misc]
         """See DefaultFetcher."""
         builtin = isinstance(self.cache.get(url), str)
         text = super().fetch_text(url, content_types)
-        if not builtin:
-            self.files[url] = hashlib.sha256(text.encode()).hexdigest()
+        if not builtin and url not in self.files:
+            # Of a file's bytes, since reading it as text has changed its line ends.
+            data = Path(unquote(urlsplit(url).path)).read_bytes() if url.startswith("file:") else text.encode()
+            self.files[url] = hashlib.sha256(data).hexdigest()
         return SURROGATE_PAIR.sub(_join_surrogates, text)
 
 

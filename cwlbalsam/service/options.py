@@ -35,7 +35,10 @@ class RunOptions(Struct, kw_only=True, frozen=True, omit_defaults=True):
     workers: int = 0  # worker processes; 0: as many as fit the machine
     cores: float = 0.0  # 0: all of the machine
     ram: float = 0.0  # MiB; 0: all of the machine
+    parallel_max: int = 0  # jobs at once; 0: as many as fit
     on_error: Literal["stop", "continue"] = "stop"
+    retries: int = 0  # attempts that a job gets beyond its first
+    retry_memory_factor: float = 1.0  # for the RAM of the attempt after one that was killed for its memory
 
     engine: str = AUTO
     engine_command: str = ""  # path of udocker, if it is not found by its name
