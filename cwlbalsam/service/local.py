@@ -94,7 +94,7 @@ class LocalRun:
     def _run(self) -> RunResult:
         started = time.time()
         settings = make_settings(self.loaded.program, self.options, self.values, self.id, self.folder)
-        settings = msgspec.structs.replace(settings, reuse_folder=self._reuse_folder())
+        settings = msgspec.structs.replace(settings, reuse_folder=_reuse_folder(self.options, self.home))
         make_writable(self.outdir, "--outdir")
         make_writable(self.folder / "jobs", "the run's directory")
         alive = hold_alive(self.folder)
@@ -121,17 +121,6 @@ class LocalRun:
 
         asyncio.run(self._main(coordinator, pool))
         return self._end(coordinator, store, started)
-
-    def _reuse_folder(self) -> str:
-        """Where results are kept for later runs; empty if they are not to be."""
-        if self.options.cachedir:
-            folder = Path(self.options.directory or ".", self.options.cachedir).absolute()
-        elif self.options.reuse:
-            folder = self.home.reuse
-        else:
-            return ""
-        make_writable(folder, "--cachedir" if self.options.cachedir else "the directory of results")
-        return str(folder)
 
     def _pool(self, settings: Settings) -> WorkerPool:
         capacity = Capacity(_machine(self.options, self.folder))
@@ -261,6 +250,18 @@ def _run_folder(options: RunOptions, home: Home, run: str) -> Path:
     if options.tmpdir_prefix:
         return Path(f"{Path(options.directory or '.').absolute() / options.tmpdir_prefix}{run}")
     return home.run_directory(run)
+
+
+def _reuse_folder(options: RunOptions, home: Home) -> str:
+    """Where results are kept for later runs; empty if they are not to be."""
+    if options.cachedir:
+        folder = Path(options.directory or ".", options.cachedir).absolute()
+    elif options.reuse:
+        folder = home.reuse
+    else:
+        return ""
+    make_writable(folder, "--cachedir" if options.cachedir else "the directory of results")
+    return str(folder)
 
 
 def _machine(options: RunOptions, folder: Path) -> Machine:
