@@ -13,6 +13,7 @@ from cwlbalsam.cli.guard import guarded
 
 COMMANDS = {
     "run": ("cwlbalsam.cli.run", "Run a CWL document."),
+    "resume": ("cwlbalsam.cli.resume", "Go on with a run that did not end well."),
     "validate": ("cwlbalsam.cli.validate", "Check CWL documents and inputs without running anything."),
     "graph": ("cwlbalsam.cli.graph", "Draw a workflow."),
     "pack": ("cwlbalsam.cli.pack", "Write a document and all it refers to as one file."),

@@ -86,7 +86,7 @@ class Progress(AbstractContextManager["Progress"]):
             self.failures += 1
             self.tell_failure(event)
         elif self.options.debug:
-            self.tell(f"{_name(event.name)} {event.ending} ({event.seconds:.2f} s)", True)
+            self.tell(f"{_name(event.name)} {_ending(event)} ({event.seconds:.2f} s)", True)
         elif not self.options.quiet and not self.live and event.ending != "killed":
             self.tell_line(event)
 
@@ -95,7 +95,7 @@ class Progress(AbstractContextManager["Progress"]):
         if self.lines < LINES_IN_FULL:
             self.lines += 1
             self.told = now
-            self.tell(f"{_name(event.name)} {event.ending} ({event.seconds:.2f} s)", True)
+            self.tell(f"{_name(event.name)} {_ending(event)} ({event.seconds:.2f} s)", True)
         elif now - self.told >= SUMMARY_SECONDS:
             self.told = now
             self.tell(", ".join(filter(None, [count_text(self.tally), *speed_texts(self.tally, now)])), True)
@@ -186,6 +186,10 @@ def speed_texts(tally: Tally, now: float) -> list[str]:
         f"{rate:.0f} jobs/s" if rate >= 10 else f"{rate:.1f} jobs/s" if rate >= 0.1 else f"{rate * 60:.1f} jobs/min"
     ]
     return [*texts, f"about {duration(rest)} left"] if rate and rest else texts if rate else []
+
+
+def _ending(event: JobEnded) -> str:
+    return "reused" if event.reused else event.ending
 
 
 def _name(name: str) -> str:

@@ -81,7 +81,8 @@ FILES = [
     _option("--basedir", default="", metavar="DIR", help="What paths in arguments are relative to."),
     _option("--tmpdir-prefix", default="", metavar="PREFIX", help="First part of the paths of temporary directories."),
     _option("--log-dir", default="", metavar="DIR", help="Keep what the jobs print in files here."),
-    _option("--cachedir", default="", metavar="DIR", help="Keep results here and use them again."),
+    _flag("--reuse", help="Take over results of earlier jobs that were the same, and keep those of new ones."),
+    _option("--cachedir", default="", metavar="DIR", help="The same, with results kept in DIR."),
     _option("--home", default="", metavar="DIR", help="Where runs are kept. [default: $CWLBALSAM_HOME, ~/.cwlbalsam]"),
     _flag("--keep", "--leave-tmpdir", "keep", help="Leave the jobs' directories after the run."),
     _option("--move-outputs", "outputs", flag_value="move", default="move", help="Move outputs to DIR (the default)."),
@@ -95,6 +96,16 @@ LIMITS = [
     _option("--ram", type=click.FloatRange(0), default=0.0, metavar="MIB", help="Memory to use at most."),
     _option("--parallel-max", type=click.IntRange(0), default=0, help="Jobs at once at most."),
     _option("--on-error", type=click.Choice(["stop", "continue"]), default="stop", help="After a failed step. [stop]"),
+    _option(
+        "--retries", type=click.IntRange(0), default=0, metavar="N", help="Attempts of a job beyond its first. [0]"
+    ),
+    _option(
+        "--retry-memory-factor",
+        type=click.FloatRange(1),
+        default=1.0,
+        metavar="F",
+        help="For the RAM of an attempt after one that was killed, as for lack of memory. [1]",
+    ),
     _option("--eval-timeout", type=float, default=60.0, metavar="SECONDS", help="Time an expression may take. [60]"),
 ]
 CONTAINERS = [

@@ -242,6 +242,7 @@ class ToolProcess(Record, tag="tool", frozen=True, kw_only=True):
     temporary_fail_codes: tuple[int, ...] = ()
     permanent_fail_codes: tuple[int, ...] = ()
     digest: str = ""  # of what it computes: without places, labels, hints; "" until the parser has filled it in
+    key: str = ""  # of all that decides what its jobs do: the digest's and what its callers require
     place: str = ""
 
 
@@ -255,6 +256,7 @@ class ExpressionProcess(Record, tag="expression", frozen=True, kw_only=True):
     requirements: Requirements = Requirements()
     expression: Template
     digest: str = ""
+    key: str = ""
     place: str = ""
 
 
@@ -267,6 +269,7 @@ class OperationProcess(Record, tag="operation", frozen=True, kw_only=True):
     outputs: tuple[Field, ...]
     requirements: Requirements = Requirements()
     digest: str = ""
+    key: str = ""
     place: str = ""
 
 
@@ -318,6 +321,7 @@ class Step(Record, frozen=True, kw_only=True):
     loop: Loop | None = None
     scope: Scope = Scope()
     version: str
+    key: str = ""  # of all that it does itself: links, valueFrom, when, scatter, loop
     place: str = ""
 
 
@@ -330,6 +334,7 @@ class WorkflowProcess(Record, tag="workflow", frozen=True, kw_only=True):
     steps: tuple[Step, ...]
     requirements: Requirements = Requirements()
     digest: str = ""
+    key: str = ""
     place: str = ""
 
 

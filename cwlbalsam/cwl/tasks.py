@@ -23,7 +23,7 @@ class Grant(Struct, frozen=True, omit_defaults=True):
     gpus: int = 0
 
 
-class Task(Struct, frozen=True, omit_defaults=True, kw_only=True):
+class Task(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
     """step: (process index of the workflow, index of the step) whose value_from and when come first, if any.
 
     directory: the job's own directory, absolute; the worker makes it. workdir_from: the directory of the iteration or
@@ -42,6 +42,7 @@ class Task(Struct, frozen=True, omit_defaults=True, kw_only=True):
     directory: str
     name: str = ""
     grant: Grant = Grant()
+    fingerprint: bytes = b""  # of process, step and inputs; the outcome has it, too
     top: bool = False  # inputs come from the user: discover secondary files, check that files exist
 
 
@@ -62,7 +63,7 @@ class Invocation(Struct, frozen=True, omit_defaults=True, kw_only=True):
     stderr: str = ""
 
 
-class Outcome(Struct, frozen=True, omit_defaults=True, kw_only=True):
+class Outcome(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
     """ending: done, skipped (`when` was false), failed (for good), temporary (worth a retry), timeout.
 
     Times are seconds since the epoch; sizes bytes; bytes count what the process tree passed to read and write calls.
@@ -80,7 +81,9 @@ class Outcome(Struct, frozen=True, omit_defaults=True, kw_only=True):
     peak_memory_bytes: int = 0
     read_bytes: int = 0
     written_bytes: int = 0
+    fingerprint: bytes = b""
     log: str = ""  # file with what the command printed and nobody captured, if anything
+    reused: bool = False  # an earlier run's result was taken over: nothing ran, exit_code and log are of then
     bug: bool = False  # our own mistake, not the job's: `error` has the traceback and the run exits with 3
     command: Invocation | None = None  # of an attempt that did not end well
 
@@ -93,6 +96,7 @@ class Settings(Struct, frozen=True, omit_defaults=True, kw_only=True):
     """
 
     engine: str = ""
+    run: str = ""  # its id: part of the names of its containers
     engine_binary: str = ""  # path of the engine's client, if it is not found by its name
     pull: Literal["missing", "always", "never"] = "missing"
     default_container: str = ""
@@ -104,3 +108,4 @@ class Settings(Struct, frozen=True, omit_defaults=True, kw_only=True):
     path: str = "/usr/local/bin:/usr/bin:/bin"
     mpi_command: tuple[str, ...] = ("mpirun", "-n")
     mpi_environment: dict[str, str] = {}
+    reuse_folder: str = ""  # absolute; where results are kept and found again; empty: nowhere

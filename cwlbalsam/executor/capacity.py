@@ -12,16 +12,23 @@ from cwlbalsam.errors import JobError
 
 _MIB = 1 << 20
 _CGROUP = Path("/sys/fs/cgroup")
-_UNITS = (("cores", ""), ("ram", " MiB of memory"), ("tmpdir", " MiB of temporary and output space"), ("gpus", ""))
+_UNITS = (
+    ("cores", ""),
+    ("ram", " MiB of memory"),
+    ("tmpdir", " MiB of temporary and output space"),
+    ("gpus", ""),
+    ("jobs", ""),
+)
 
 
 class Machine(Struct, frozen=True):
-    """cores may be a fraction (a quota); sizes in MiB; tmpdir serves temporary and output space."""
+    """cores may be a fraction (a quota); sizes in MiB; tmpdir serves temporary and output space. jobs: at once."""
 
     cores: float
     ram: float
     tmpdir: float
     gpus: int = 0
+    jobs: float = math.inf
 
 
 class Capacity:
@@ -29,7 +36,13 @@ class Capacity:
 
     def __init__(self, machine: Machine) -> None:
         self.machine = machine
-        self._total = (math.floor(machine.cores * 1024), int(machine.ram), int(machine.tmpdir), machine.gpus)
+        self._total = (
+            math.floor(machine.cores * 1024),
+            int(machine.ram),
+            int(machine.tmpdir),
+            machine.gpus,
+            machine.jobs,
+        )
         self._free = self._total
 
     def fits(self, grant: Grant) -> bool:
@@ -38,8 +51,8 @@ class Capacity:
 
     def check(self, grant: Grant) -> None:
         """Raises JobError if the machine can never run it."""
-        asked = (grant.cores, grant.ram, grant.tmpdir + grant.outdir, grant.gpus)
-        has = (self.machine.cores, self.machine.ram, self.machine.tmpdir, self.machine.gpus)
+        asked = (grant.cores, grant.ram, grant.tmpdir + grant.outdir, grant.gpus, 1)
+        has = (self.machine.cores, self.machine.ram, self.machine.tmpdir, self.machine.gpus, self.machine.jobs)
         units = zip(_units(grant), self._total, _UNITS, asked, has, strict=True)
         lacks = [
             f"{wish:g}{unit or ' ' + name} (there {'is' if there == 1 else 'are'} {there:g})"
@@ -64,14 +77,15 @@ class Capacity:
 
     @property
     def free(self) -> Machine:
-        cores, ram, tmpdir, gpus = self._free
-        return Machine(cores / 1024, ram, tmpdir, gpus)
+        cores, ram, tmpdir, gpus, jobs = self._free
+        return Machine(cores / 1024, ram, tmpdir, gpus, jobs)
 
 
-def _units(grant: Grant) -> tuple[int, int, int, int]:
+def _units(grant: Grant) -> tuple[int, int, int, int, int]:
     """Whole units, so that taking and giving back never drifts."""
     space = math.ceil(grant.tmpdir) + math.ceil(grant.outdir)
-    return math.ceil(grant.cores * 1024), math.ceil(grant.ram), space, grant.gpus
+    is_job = grant.cores > 0 or grant.ram > 0
+    return math.ceil(grant.cores * 1024), math.ceil(grant.ram), space, grant.gpus, is_job
 
 
 def detect_machine(folder: Path) -> Machine:

@@ -18,6 +18,11 @@ if TYPE_CHECKING:
     from cwlbalsam.cwl.execution import Command
 
 
+def container_prefix(run: str) -> str:
+    """What the names of a run's containers begin with."""
+    return f"cwlbalsam-{run}-" if run else "cwlbalsam-"
+
+
 class _Image(Struct, eq=False):
     """An image that somebody asked for; `waiting` until its name or its error is known."""
 
@@ -34,7 +39,7 @@ class Containers:
         self._images: dict[Docker, _Image] = {}
         self._children: dict[int, _Image] = {}
         self._started = 0
-        self._unique = f"cwlbalsam-{os.getpid()}-{os.urandom(4).hex()}"
+        self._unique = f"{container_prefix(settings.run)}{os.getpid()}-{os.urandom(4).hex()}"
 
     def when_ready(self, docker: Docker, then: Callable[[], None]) -> None:
         """Call `then` once the image is there, or known to be unobtainable."""
@@ -101,7 +106,8 @@ class Containers:
         launch = engine.run_command(run)
         start = Start(
             argv=launch.argv,
-            environment={**os.environ, **launch.environment},  # the client is the user's own program
+            # The client is the user's own program; the mark tells what a killed run has left.
+            environment={**os.environ, **launch.environment, "CWLBALSAM_JOB": f"{command.cwd}/"},
             cwd=command.cwd,
             stdin=command.stdin,
             stdout=command.stdout,

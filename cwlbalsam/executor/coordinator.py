@@ -4,28 +4,32 @@ All it does happens in batches: the outcomes of one wake-up lead to one transact
 Values pass through as msgpack and are never decoded here.
 """
 
-import asyncio
+import hashlib
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
 import msgspec
 from msgspec import Raw, Struct
+from msgspec.structs import replace
 
 from cwlbalsam.cwl.records import Program
 from cwlbalsam.cwl.resources import static_grant
 from cwlbalsam.cwl.tasks import Grant, Outcome, Task, TaskMode
 from cwlbalsam.errors import JobError
 from cwlbalsam.executor.events import JobEnded, JobsAdded, JobStarted, Reporter
-from cwlbalsam.jobs.model import BalsamJob, Changes, Move, State
+from cwlbalsam.jobs.model import BalsamJob, Changes, JobKind, Move, State
 from cwlbalsam.jobs.names import job_directory, step_of
-from cwlbalsam.jobs.references import NULL, Elements, array_items, is_array, pack_trees, resolve
+from cwlbalsam.jobs.references import NULL, Elements, array_items, is_array, pack_map, pack_trees, resolve
 from cwlbalsam.jobs.states import FINAL, Event, advance
 from cwlbalsam.parser.expand import Expander, Expansion, Planned
 
-MAX_ATTEMPTS = 3  # of a job whose worker is lost; a command that ends badly is not tried again
+MAX_LOSSES = 3  # a job that has ended so many workers gets no other one
+KILLED = {-9, 137}  # exit codes of a command that was killed, as the kernel does when memory is short
+MAX_IN_FLIGHT = 4096  # jobs at the pool; the others wait here, where each costs less memory
 BOOKKEEPING = Grant(cores=0.0, ram=0.0, tmpdir=0.0, outdir=0.0)
 
 
@@ -33,19 +37,51 @@ class Pool(Protocol):
     """What the coordinator needs of a WorkerPool."""
 
     def submit(self, tasks: list[Task]) -> None: ...
-    def cancel(self, jobs: list[int]) -> None: ...
+    def cancel(self, jobs: list[int], *, unstarted: bool = False) -> None: ...
 
 
-class LiveJob(Struct, weakref=False):
-    """A job as the coordinator knows it. outputs: once it is done; a port that is missing is null."""
+class Remembered(Struct, frozen=True):
+    """A job of an earlier part of a resumed run. outcome: what it ended with, if it ended well and its files are there.
+
+    finished: the store has it as finished.
+    """
+
+    id: int
+    attempt: int
+    finished: bool
+    outcome: Outcome | None
+
+
+class RetryPolicy(Struct, frozen=True):
+    """retries: attempts that a job gets beyond the first. memory_factor: for the RAM of an attempt after one that was
+    killed, as jobs are when memory is short."""
+
+    retries: int = 0
+    memory_factor: float = 1.0
+
+
+NO_RETRY = RetryPolicy()
+
+
+class LiveJob(Struct, weakref=False, gc=False):
+    """A job as the coordinator knows it. outputs: once it is done; a port that is missing is null.
+
+    losses: workers that it has lost. failures: attempts that ended badly. kept: the store has it as finished already.
+    released: its children have been counted down; who comes later no longer waits for it.
+    """
 
     plan: Planned
     state: State = State.AWAITING_PARENTS
     waiting_for: int = 0
     children: list[int] = []
     outputs: Mapping[str, Raw] | None = None
+    released: bool = False
     attempt: int = 1
     grant: Grant | None = None
+    losses: int = 0
+    failures: int = 0
+    kept: bool = False
+    fingerprint: bytes = b""
 
 
 class Failure(Struct, frozen=True):
@@ -59,7 +95,15 @@ class Failure(Struct, frozen=True):
 
 
 class Coordinator:
-    """Runs one Program to its end. write: keeps changes of the DAG, in the order they are made."""
+    """Runs one Program to its end.
+
+    write: keeps changes of the DAG, in the order they are made. memory: of the earlier parts of a resumed run, by name
+    and kind; a job whose process, step and inputs are what they were is not run again.
+
+    `done` is set when nothing runs and nothing can start. Jobs that a stopped run has not started stay as they are,
+    and those it has cancelled wait to be restarted: a resumed run goes on from there. `broken` is what went wrong in
+    the coordinator itself, in `write` or in the reporter; nothing is started or kept after that.
+    """
 
     def __init__(
         self,
@@ -70,15 +114,22 @@ class Coordinator:
         write: Callable[[Changes], None],
         reporter: Reporter,
         stop_on_error: bool = True,
+        retry: RetryPolicy = NO_RETRY,
+        memory: Mapping[tuple[str, JobKind], Remembered] | None = None,
     ) -> None:
+        import asyncio  # takes long: meanwhile the workers, which are forked before, import what they need
+
         self.program = program
         self.pool = pool
         self.folder = folder
         self.jobs: dict[int, LiveJob] = {}
         self.failures: list[Failure] = []
+        self.broken: Exception | None = None
         self.done = asyncio.Event()
         self.root = -1
-        self._expander = Expander(program)
+        self._memory = memory or {}
+        self._retry = retry
+        self._expander = Expander(program, {key: known.id for key, known in self._memory.items()})
         self._elements = Elements(self._lookup)
         self._write = write
         self._reporter = reporter
@@ -100,16 +151,20 @@ class Coordinator:
 
     def start(self) -> None:
         """Hand out what can start."""
-        self._work()
+        with self._ending():
+            self._work()
 
     def outcomes(self, outcomes: Iterable[Outcome]) -> None:
         """Take what workers report. Anything about another attempt is dropped."""
-        for outcome in outcomes:
-            job = self.jobs.get(outcome.job)
-            if job is not None and job.state is State.RUNNING and job.attempt == outcome.attempt:
-                self._running.discard(outcome.job)
-                self._take(job, outcome)
-        self._work()
+        with self._ending():
+            if self.broken is not None:
+                return
+            for outcome in outcomes:
+                job = self.jobs.get(outcome.job)
+                if job is not None and job.state is State.RUNNING and job.attempt == outcome.attempt:
+                    self._running.discard(outcome.job)
+                    self._take(job, outcome)
+            self._work()
 
     def started(self, numbers: Iterable[int]) -> None:
         """Tell which jobs have got their share of the machine."""
@@ -118,11 +173,14 @@ class Coordinator:
             if job.plan.kind == "job" and job.grant is not None:  # without one, only its size is asked for
                 self._reporter.report(JobStarted(job.plan.name, number))
 
-    def stop(self) -> None:
-        """End what runs and start nothing more; `done` is set when all have ended."""
-        self._stopping = True
-        self.pool.cancel(list(self._running))
-        self._work()
+    def stop(self, *, drain: bool = False) -> None:
+        """Start nothing more, and end what runs (drain: let it run to its end); `done` is set when all have ended."""
+        with self._ending():
+            if self.broken is not None:
+                return
+            self._stopping = True
+            self.pool.cancel(list(self._running), unstarted=drain)
+            self._work()
 
     def outputs(self) -> dict[str, Raw]:
         """The run's outputs, those that failed jobs should have made being null."""
@@ -139,14 +197,23 @@ class Coordinator:
 
     # --- one wake-up ---
 
+    @contextmanager
+    def _ending(self) -> Iterator[None]:
+        """Whoever waits for `done` shall not wait for ever because of an error that an event loop would only log."""
+        try:
+            yield
+        except Exception as error:
+            self.broken = error
+            self.done.set()
+
     def _work(self) -> None:
-        while self._finished or self._ready:
+        while self._finished or (self._ready and len(self._running) < MAX_IN_FLIGHT):
             while self._finished:
                 self._release(self._finished.popleft())
-            while self._ready and not self._finished:
+            while self._ready and not self._finished and len(self._running) < MAX_IN_FLIGHT:
                 self._prepare(self.jobs[self._ready.popleft()])
         tasks, self._tasks = self._tasks, []
-        if self._changes.jobs or self._changes.moves:
+        if self._changes.jobs or self._changes.moves or self._changes.restarts:
             changes, self._changes = self._changes, Changes()
             self._write(changes)
         if tasks:
@@ -156,12 +223,17 @@ class Coordinator:
 
     def _release(self, number: int) -> None:
         """Count down the children of a finished job: O(children)."""
-        for child in self.jobs[number].children:
+        finished = self.jobs[number]
+        finished.released = True
+        for child in finished.children:
             job = self.jobs[child]
             job.waiting_for -= 1
             if job.waiting_for == 0 and job.state is State.AWAITING_PARENTS:
                 job.state = advance(job.state, Event.PARENTS_FINISHED)
                 self._ready.append(child)
+        finished.children.clear()
+        if finished.plan.kind == "job":
+            finished.plan.inputs = {}
 
     def _prepare(self, job: LiveJob) -> None:
         """Do what a ready job is for, or have a worker do it."""
@@ -176,16 +248,20 @@ class Coordinator:
                 case _:
                     self._dispatch(job)
         except JobError as error:
-            self._fail(job, Event.GIVE_UP, str(error))
+            self._fail(job, str(error))
 
     def _dispatch(self, job: LiveJob) -> None:
+        plan = job.plan
+        inputs = self._resolve(job)
+        previous = dict(self.jobs[plan.previous].outputs or {}) if plan.previous >= 0 else {}
+        job.fingerprint = self._fingerprint(plan, inputs, previous)
+        if self._memory and self._recall(job):
+            return
         if self._stopping:
             return
-        plan = job.plan
         if plan.kind == "job" and job.grant is None:
             job.grant = self._static_grant(plan.process)
         size_first = plan.kind == "job" and job.grant is None
-        previous = self.jobs[plan.previous].outputs if plan.previous >= 0 else None
         self._tasks.append(
             Task(
                 job=plan.id,
@@ -195,11 +271,12 @@ class Coordinator:
                 process=plan.process,
                 step=plan.step,
                 loop=plan.iteration > 0,
-                inputs=self._resolve(job),
-                previous=dict(previous or {}),
+                inputs=inputs,
+                previous=previous,
                 directory=self._directory(plan.id, job.attempt),
                 name=plan.name,
                 grant=job.grant if job.grant is not None and plan.kind == "job" else BOOKKEEPING,
+                fingerprint=b"" if size_first else job.fingerprint,
                 top=plan.top,
             )
         )
@@ -219,21 +296,71 @@ class Coordinator:
                 self._finished.append(plan.id)
                 self._expand(plan, skipped)
                 if plan.kind == "job":
-                    seconds = outcome.ended - outcome.started
+                    seconds, reused = outcome.ended - outcome.started, outcome.reused
                     self._reporter.report(
-                        JobEnded(plan.name, plan.id, outcome.ending, log=outcome.log, seconds=seconds)
+                        JobEnded(plan.name, plan.id, outcome.ending, log=outcome.log, seconds=seconds, reused=reused)
                     )
-            case "temporary" if outcome.exit_code is None and job.attempt < MAX_ATTEMPTS and not self._stopping:
+            case "temporary" if outcome.exit_code is None and job.losses + 1 < MAX_LOSSES:
+                job.losses += 1
                 self._again(job, spent=True)
-            case "cancelled":
-                self._fail(job, Event.KILLED_BY_USER, outcome.error, outcome)
+            case "cancelled" if self._stopping:
+                self._again(job, spent=False)
+                self._reporter.report(JobEnded(plan.name, plan.id, outcome.ending, outcome.error, outcome.log))
+            case _ if job.failures < self._retry.retries and not outcome.bug and not self._stopping:
+                job.failures += 1
+                self._retry_failed(job, outcome)
             case _:
-                self._fail(job, Event.GIVE_UP, outcome.error, outcome)
+                self._fail(job, outcome.error, outcome)
 
     def _again(self, job: LiveJob, *, spent: bool) -> None:
+        """Once more, through no fault of the job's."""
         self._move(job, Event.PREEMPTED)
         job.attempt += spent
         self._ready.append(job.plan.id)
+
+    def _retry_failed(self, job: LiveJob, outcome: Outcome) -> None:
+        self._move(job, Event.TIMED_OUT if outcome.ending == "timeout" else Event.FAILED_RUN, outcome, outcome.error)
+        self._move(job, Event.RETRY)
+        if outcome.exit_code in KILLED and job.grant is not None:
+            job.grant = replace(job.grant, ram=job.grant.ram * self._retry.memory_factor)
+        job.attempt += 1
+        self._ready.append(job.plan.id)
+
+    # --- what is known from an earlier part of the run ---
+
+    def _recall(self, job: LiveJob) -> bool:
+        """Take over what the job ended with before, if it would do the same again."""
+        known = self._memory.get((job.plan.name, job.plan.kind))
+        outcome = known.outcome if known is not None and job.attempt == known.attempt else None
+        if outcome is not None and outcome.fingerprint == job.fingerprint:
+            self._take_over(job, outcome)
+            return True
+        if known is not None and job.attempt == known.attempt:
+            self._forget(job)
+        return False
+
+    def _take_over(self, job: LiveJob, outcome: Outcome) -> None:
+        skipped = outcome.ending == "skipped"
+        self._move(job, Event.SKIPPED if skipped else Event.FINISHED, outcome)
+        job.outputs = outcome.outputs
+        self._finished.append(job.plan.id)
+        self._expand(job.plan, skipped)
+
+    def _forget(self, job: LiveJob) -> None:
+        """The job runs again, as a new attempt in a directory of its own."""
+        job.attempt += 1
+        if job.kept:
+            job.kept = False
+            self._changes.restarts.append(_stored(job))
+
+    def _fingerprint(self, plan: Planned, inputs: Mapping[str, Raw], previous: Mapping[str, Raw]) -> bytes:
+        step = self._expander.step(plan).key if plan.step is not None else ""
+        parts = (self.program.processes[plan.process].key, plan.kind, step)
+        told = hashlib.sha256("\0".join(parts).encode())
+        told.update(pack_map(inputs))
+        if previous:
+            told.update(pack_map(previous))
+        return told.digest()[:16]
 
     # --- expansion ---
 
@@ -258,7 +385,10 @@ class Coordinator:
     def _admit(self, expansion: Expansion) -> None:
         """Add the jobs of an expansion; those that wait for nobody are ready."""
         for plan in expansion.jobs:
-            self.jobs[plan.id] = LiveJob(plan, children=[])
+            job = self.jobs[plan.id] = LiveJob(plan, children=[])
+            known = self._memory.get((plan.name, plan.kind)) if self._memory else None
+            if known is not None:
+                job.attempt, job.kept = known.attempt, known.finished
         for plan in expansion.jobs:
             self._wait(plan.id, plan.parents())
         for number, trees in expansion.gathers.items():
@@ -270,7 +400,10 @@ class Coordinator:
             if job.waiting_for == 0:
                 job.state = State.READY
                 self._ready.append(plan.id)
-            self._changes.jobs.append(_stored(job))
+            if (plan.name, plan.kind) not in self._memory:
+                self._changes.jobs.append(_stored(job))
+            elif not job.kept:
+                self._changes.restarts.append(_stored(job))
         steps = Counter(step_of(plan.name) for plan in expansion.jobs if plan.kind == "job")
         if steps:
             self._reporter.report(JobsAdded(steps.total(), steps))
@@ -280,8 +413,7 @@ class Coordinator:
         for parent in found:
             before = self.jobs[parent]
             self._changes.edges.append((parent, number))
-            # A finished parent counts until its release, which is still to come if it is in this wake-up's queue.
-            if before.outputs is None or parent in self._finished:
+            if not before.released:
                 before.children.append(number)
                 job.waiting_for += 1
 
@@ -292,26 +424,30 @@ class Coordinator:
         job.outputs = outputs
         self._finished.append(job.plan.id)
 
-    def _fail(self, job: LiveJob, event: Event, error: str, outcome: Outcome | None = None) -> None:
+    def _fail(self, job: LiveJob, error: str, outcome: Outcome | None = None) -> None:
         plan = job.plan
-        self._move(job, event, outcome, error)
+        self._move(job, Event.GIVE_UP, outcome, error)
         log, bug = (outcome.log, outcome.bug) if outcome else ("", False)
-        if event is not Event.KILLED_BY_USER:
-            self.failures.append(Failure(plan.id, plan.name, error, log, bug))
-            self._stopping = self._stopping or self._stop_on_error
-        ending = outcome.ending if outcome else "failed"
-        self._reporter.report(JobEnded(plan.name, plan.id, ending, error, log))
+        self.failures.append(Failure(plan.id, plan.name, error, log, bug))
+        self._stopping = self._stopping or self._stop_on_error
+        self._reporter.report(JobEnded(plan.name, plan.id, outcome.ending if outcome else "failed", error, log))
         doomed = deque(job.children)
         while doomed:
             child = self.jobs[doomed.popleft()]
             if child.state not in FINAL:
-                self._move(child, Event.PARENT_FAILED, message=f"'{plan.name}' failed")
-                doomed.extend(child.children)
+                reason = f"'{plan.name}' failed"
+                self._move(child, Event.PARENT_FAILED, message=reason)
                 if child.plan.kind == "job":
-                    self._reporter.report(JobEnded(child.plan.name, child.plan.id, "killed"))
+                    self._reporter.report(JobEnded(child.plan.name, child.plan.id, "killed", reason))
+                doomed.extend(child.children)
 
     def _move(self, job: LiveJob, event: Event, outcome: Outcome | None = None, message: str = "") -> None:
         job.state = advance(job.state, event)
+        if job.kept:
+            if job.state is State.JOB_FINISHED:
+                return  # as the store has it
+            job.kept = False
+            self._changes.restarts.append(_stored(job))
         kept = msgspec.msgpack.encode(outcome) if outcome is not None else None
         self._changes.moves.append(
             Move(
@@ -357,6 +493,7 @@ def _stored(job: LiveJob) -> BalsamJob:
         step=plan.step,
         inputs=pack_trees(plan.inputs),
         state=job.state,
+        attempt=job.attempt if job.attempt > 1 else 0,
         waiting_for=job.waiting_for,
     )
 

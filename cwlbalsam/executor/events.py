@@ -27,7 +27,8 @@ class JobStarted(Struct, frozen=True):
 
 
 class JobEnded(Struct, frozen=True):
-    """ending: of `cwl.tasks.Outcome`, or "killed" when a parent failed. log: file with what the command printed."""
+    """ending: of `cwl.tasks.Outcome`, or "killed" when a parent failed. log: file with what the command printed.
+    reused: an earlier run's result was taken over."""
 
     name: str
     job: int
@@ -35,6 +36,7 @@ class JobEnded(Struct, frozen=True):
     error: str = ""
     log: str = ""
     seconds: float = 0.0
+    reused: bool = False
 
 
 class Warned(Struct, frozen=True):

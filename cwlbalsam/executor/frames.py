@@ -26,7 +26,10 @@ class Work(Struct, frozen=True, tag="work", array_like=True):
 
 
 class Cancel(Struct, frozen=True, tag="cancel", array_like=True):
+    """unstarted: only those whose command does not run yet."""
+
     jobs: list[int]
+    unstarted: bool = False
 
 
 Message = Learn | Work | Cancel

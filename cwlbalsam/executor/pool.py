@@ -1,6 +1,8 @@
-"""The coordinator's side of its workers: tasks go out in batches, outcomes come back in batches."""
+"""The coordinator's side of its workers: tasks go out in batches, outcomes come back in batches.
 
-import asyncio
+asyncio takes long to import, so that is left until the workers are forked and import what they need.
+"""
+
 import contextlib
 import os
 import shutil
@@ -9,6 +11,7 @@ import socket
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec import Struct
@@ -19,8 +22,12 @@ from cwlbalsam.executor.capacity import Capacity
 from cwlbalsam.executor.dispatch import Batch, Dispatcher
 from cwlbalsam.executor.forkserver import RECORD_BYTES, fork_server, request_worker, unpack_death
 from cwlbalsam.executor.frames import FRAME_TASKS, Cancel, Inbox, Learn, Outbox, Work, pack, unpack_outcomes
+from cwlbalsam.executor.journal import read_journal
 from cwlbalsam.executor.workbench import CLEAN_UP_SECONDS, GRACE_SECONDS, Preparing
 from cwlbalsam.executor.worker import work
+
+if TYPE_CHECKING:
+    import asyncio
 
 
 class _Link(Struct, eq=False):
@@ -37,7 +44,8 @@ class WorkerPool:
     """capacity: with it, tasks wait here until the machine has room for them; without, all are started at once.
 
     scratch: folder for temporary folders, made and removed by the pool; on the file system of the job directories a
-    log is only renamed. programs: digest -> msgpack of a Program.
+    log is only renamed. journals: folder for the workers' journals; None: without. programs: digest -> msgpack of a
+    Program.
     """
 
     def __init__(
@@ -48,6 +56,7 @@ class WorkerPool:
         *,
         capacity: Capacity | None = None,
         scratch: Path | None = None,
+        journals: Path | None = None,
         prepare: Preparing | None = None,
     ) -> None:
         self._count = workers
@@ -56,6 +65,7 @@ class WorkerPool:
         self._dispatcher = Dispatcher(capacity)
         self._scratch = Path(tempfile.mkdtemp(prefix="cwlbalsam-", dir=scratch))
         self.keep_scratch = False
+        self._journals = journals
         self._prepare = prepare
         self._links: dict[int, _Link] = {}
         self._numbers = 0
@@ -66,7 +76,7 @@ class WorkerPool:
         self._on_started: Callable[[list[int]], None] = lambda _: None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._turn_set = False
-        self._cancels: dict[int, list[int]] = {}
+        self._cancels: list[tuple[int, Cancel]] = []
         self._unreported: list[Outcome] = []
         self._idle: asyncio.Event | None = None
         self._closing = False
@@ -75,7 +85,8 @@ class WorkerPool:
         """Fork the workers. Before there is any thread or event loop."""
 
         def serve(connection: socket.socket, number: int) -> None:
-            work(connection, self._settings, str(self._scratch / f"w{number}"), self._prepare)
+            journal = self._journal(number)
+            work(connection, self._settings, str(self._scratch / f"w{number}"), self._prepare, str(journal or ""))
 
         self._server, self._server_pid = fork_server(serve)
         for _ in range(self._count):
@@ -85,6 +96,8 @@ class WorkerPool:
         self, on_outcomes: Callable[[list[Outcome]], None], on_started: Callable[[list[int]], None] = lambda _: None
     ) -> None:
         """Attach to the running loop. on_started: hears of jobs that have got their share of the machine."""
+        import asyncio
+
         self._loop = asyncio.get_running_loop()
         self._on_outcomes, self._on_started = on_outcomes, on_started
         self._idle = asyncio.Event()
@@ -103,16 +116,21 @@ class WorkerPool:
                 self._unreported.append(_ended(task, "failed", str(error)))
         self._schedule_turn()
 
-    def cancel(self, jobs: Sequence[int]) -> None:
-        """SIGTERM, SIGKILL some seconds later; answered `cancelled` unless the outcome is on its way already."""
+    def cancel(self, jobs: Sequence[int], *, unstarted: bool = False) -> None:
+        """SIGTERM, SIGKILL some seconds later; answered `cancelled` unless the outcome is on its way already.
+
+        unstarted: let those run whose command runs.
+        """
         dropped, there = self._dispatcher.cancel(jobs)
         self._unreported += [_ended(task, "cancelled", "cancelled") for task in dropped]
         for number, numbers in there.items():
-            self._cancels.setdefault(number, []).extend(numbers)
+            self._cancels.append((number, Cancel(numbers, unstarted)))
         self._schedule_turn()
 
     async def close(self, kill: bool = False) -> None:
         """Wait for what was submitted (kill: cancel it first), end the workers, remove the temporary folders."""
+        import asyncio
+
         if kill:
             self.cancel(self._dispatcher.jobs())
         if self._idle is not None and (len(self._dispatcher) or self._unreported):
@@ -143,9 +161,9 @@ class WorkerPool:
         self._turn_set = False
         for number, batch in self._dispatcher.assign().items():
             self._send_batch(self._links[number], batch)
-        for number, jobs in self._cancels.items():
+        for number, cancel in self._cancels:
             if number in self._links:
-                self._links[number].outbox.add(pack(Cancel(jobs)))
+                self._links[number].outbox.add(pack(cancel))
         self._cancels.clear()
         for link in self._links.values():
             self._flush(link)
@@ -255,12 +273,24 @@ class WorkerPool:
             return
         self._detach(link)
         lost = self._dispatcher.drop_worker(number)
-        self._unreported += [_ended(task, "temporary", f"the worker that ran this job died{how}") for task in lost]
+        written = self._written(number)
+        for task in lost:
+            known = written.get((task.job, task.attempt, task.fingerprint))
+            self._unreported.append(known or _ended(task, "temporary", f"the worker that ran this job died{how}"))
         if not self._closing and self._server is not None:
             self._add_worker()
         elif not self._links:
             self._give_up()
         self._schedule_turn()
+
+    def _journal(self, number: int) -> Path | None:
+        return self._journals / f"{self._scratch.name}-{number}.journal" if self._journals else None
+
+    def _written(self, number: int) -> dict[tuple[int, int, bytes], Outcome]:
+        """What a dead worker had journalled and may not have sent."""
+        path = self._journal(number)
+        outcomes = read_journal(path) if path else ()
+        return {(outcome.job, outcome.attempt, outcome.fingerprint): outcome for outcome in outcomes}
 
     def _give_up(self) -> None:
         lost = self._dispatcher.drop_waiting()

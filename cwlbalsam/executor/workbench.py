@@ -21,6 +21,7 @@ from cwlbalsam.executor.spawn import Ended, Start, has_children, next_ended, rea
 
 if TYPE_CHECKING:
     from cwlbalsam.cwl.execution import Command, Prepared
+    from cwlbalsam.cwl.reuse import Taken
 
 GRACE_SECONDS = 5.0
 """From SIGTERM to SIGKILL."""
@@ -120,7 +121,7 @@ class Workbench:
         with _Guard(self, job):
             job.prepared = prepared = self._prepare(self._program(task), task, self._settings, job.slot.tmpdir)
             if prepared.ending is not None:
-                self._finish(job, prepared.ending, outputs=prepared.outputs)
+                self._finish(job, prepared.ending, outputs=prepared.outputs, taken=prepared.taken)
             elif (command := _command(prepared)).container is None:
                 self._launch(job, _start_of(command))
             else:
@@ -178,6 +179,7 @@ class Workbench:
         outputs: dict[str, Any] | None = None,
         error: str = "",
         ended: Ended | None = None,
+        taken: "Taken | None" = None,
     ) -> None:
         task = job.task
         encode = msgspec.msgpack.encode
@@ -187,14 +189,16 @@ class Workbench:
             ending=ending,
             outputs={name: Raw(encode(value)) for name, value in outputs.items()} if outputs else {},
             error=error,
-            exit_code=ended.exit_code if ended else None,
+            exit_code=ended.exit_code if ended else taken.exit_code if taken else None,
             started=job.started,
             ended=job.ended or time.time(),
             cpu_seconds=ended.cpu_seconds if ended else 0.0,
             peak_memory_bytes=ended.peak_memory_bytes if ended else 0,
             read_bytes=ended.read_bytes if ended else 0,
             written_bytes=ended.written_bytes if ended else 0,
-            log=self._slots.keep_log(job.slot, f"{task.directory}.log") if job.pid else "",
+            log=self._slots.keep_log(job.slot, f"{task.directory}.log") if job.pid else taken.log if taken else "",
+            reused=taken is not None,
+            fingerprint=task.fingerprint,
             bug=job.bug,
             command=None if ending in ("done", "skipped") else _invocation(job),
         )
@@ -205,7 +209,7 @@ class Workbench:
 
     # --- ending jobs early ---
 
-    def cancel(self, numbers: Iterable[int]) -> None:
+    def cancel(self, numbers: Iterable[int], *, unstarted: bool = False) -> None:
         jobs = set(numbers)
         for lane in self._lanes.values():
             if any(task.job in jobs for task in lane.waiting):
@@ -216,7 +220,7 @@ class Workbench:
                     else:
                         lane.waiting.append(task)
         for job in jobs:
-            if job in self._running:
+            if job in self._running and not unstarted:
                 self._stop(self._running[job], "cancelled")
 
     def _stop(self, job: Running, why: Literal["timeout", "cancelled"]) -> None:

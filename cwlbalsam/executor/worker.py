@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 from cwlbalsam.cwl.tasks import Outcome, Settings
 from cwlbalsam.executor.frames import FRAME_TASKS, Inbox, Learn, Outbox, Work, pack, unpack_message
+from cwlbalsam.executor.journal import Journal
 from cwlbalsam.executor.spawn import become_subreaper
 from cwlbalsam.executor.workbench import CLEAN_UP_SECONDS, GRACE_SECONDS, Preparing, Workbench
 
@@ -19,7 +20,9 @@ FLUSH_SECONDS = 0.005
 
 
 class Worker:
-    def __init__(self, connection: socket.socket, settings: Settings, folder: str, prepare: Preparing) -> None:
+    def __init__(
+        self, connection: socket.socket, settings: Settings, folder: str, prepare: Preparing, journal: str
+    ) -> None:
         connection.setblocking(False)
         self._connection = connection
         self._connected = True
@@ -27,6 +30,7 @@ class Worker:
         self._timers_set = 0
         self._inbox, self._outbox = Inbox(), Outbox()
         self._outcomes: list[Outcome] = []
+        self._journal = Journal(journal) if journal else None
         self._first_outcome = 0.0
         self._bench = Workbench(settings, folder, prepare, self._after, self._answer)
         self._wakeup, writer = os.pipe()
@@ -85,7 +89,7 @@ class Worker:
             elif isinstance(message, Learn):
                 self._bench.learn(message.digest, message.program)
             else:
-                self._bench.cancel(message.jobs)
+                self._bench.cancel(message.jobs, unstarted=message.unstarted)
 
     def _answer(self, outcome: Outcome) -> None:
         if not self._outcomes:
@@ -100,7 +104,10 @@ class Worker:
             or time.monotonic() - self._first_outcome >= FLUSH_SECONDS
         ):
             for first in range(0, len(outcomes), FRAME_TASKS):
-                self._outbox.add(pack(outcomes[first : first + FRAME_TASKS]))
+                frame = pack(some := outcomes[first : first + FRAME_TASKS])
+                if self._journal is not None:
+                    self._journal.append(frame[4:], len(some))
+                self._outbox.add(frame)
             outcomes.clear()
         if self._outbox:
             try:
@@ -131,7 +138,9 @@ class Worker:
             self._run_timers()
 
 
-def work(connection: socket.socket, settings: Settings, folder: str, prepare: Preparing | None = None) -> None:
+def work(
+    connection: socket.socket, settings: Settings, folder: str, prepare: Preparing | None = None, journal: str = ""
+) -> None:
     """The whole life of a worker process."""
     if prepare is None:
         from cwlbalsam.cwl import execution  # its imports cost the coordinator nothing
@@ -142,4 +151,4 @@ def work(connection: socket.socket, settings: Settings, folder: str, prepare: Pr
     become_subreaper()
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
-    Worker(connection, settings, folder, prepare).run()
+    Worker(connection, settings, folder, prepare, journal).run()

@@ -6,30 +6,21 @@ here imports cwltool or schema-salad unless a document must be compiled.
 
 import hashlib
 import os
-import tempfile
 from contextlib import suppress
 from functools import cache
-from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
-from urllib.request import urlopen
 
 import msgspec
 
 from cwlbalsam import __version__
 from cwlbalsam.cwl.records import Program
 from cwlbalsam.errors import Problem
-from cwlbalsam.parser.options import CompileOptions
+from cwlbalsam.parser.apart import Good, compile_apart
+from cwlbalsam.parser.options import UNREADABLE, CompileOptions
 
 FETCH_SECONDS = 30.0
-
-
-class CacheEntry(msgspec.Struct, frozen=True):
-    """What a cache file holds. warnings: (place, message, hint) each."""
-
-    files: dict[str, str]
-    warnings: tuple[tuple[str, str, str], ...]
-    program: bytes
 
 
 class Loaded(msgspec.Struct, frozen=True):
@@ -47,17 +38,12 @@ def load_program(name: str, options: CompileOptions, folder: Path | None) -> Loa
     folder: of the cache; None: no cache. Raises DocumentError like `compile_document`.
     """
     path = folder / f"{_key(name, options)}.msgpack" if folder else None
-    if path is not None and (entry := _read(path)) is not None:
-        program = msgspec.msgpack.decode(entry.program, type=Program)
-        return Loaded(program, entry.program, tuple(Problem(*warning) for warning in entry.warnings), cached=True)
-    from cwlbalsam.parser.compile import compile_document
-
-    compiled = compile_document(name, options)
-    encoded = msgspec.msgpack.encode(compiled.program)
+    if path is not None and (found := _read(path)) is not None:
+        return found
+    compiled = compile_apart(name, options)
     if path is not None:
-        warnings = tuple((warning.place, warning.message, warning.hint) for warning in compiled.warnings)
-        _write(path, CacheEntry(compiled.files, warnings, encoded))
-    return Loaded(compiled.program, encoded, compiled.warnings, cached=False)
+        _write(path, compiled)
+    return _loaded(compiled, cached=False)
 
 
 def _key(name: str, options: CompileOptions) -> str:
@@ -75,35 +61,59 @@ def _versions() -> tuple[str, ...]:
     sources = [*package.iterdir(), package.parent / "cwl" / "records.py", package.parent / "cwl" / "expressions.py"]
     stats = [(path.name, path.stat()) for path in sorted(sources) if path.suffix == ".py"]
     edition = ",".join(f"{name}:{stat.st_size}:{stat.st_mtime_ns}" for name, stat in stats)
-    return (__version__, edition, version("cwltool"), version("schema-salad"))
+    return (__version__, edition, _version("cwltool"), _version("schema_salad"))
 
 
-def _read(path: Path) -> CacheEntry | None:
+def _version(package: str) -> str:
+    """The version of an installed package, read off its folder's name: importing importlib.metadata takes longer."""
+    spec = find_spec(package)
+    folder = Path(spec.origin).parent.parent if spec is not None and spec.origin else Path()
+    found = sorted(folder.glob(f"{package}-*.dist-info"))
+    if len(found) == 1:
+        return found[0].name
+    from importlib.metadata import version
+
+    return version(package)
+
+
+def _read(path: Path) -> Loaded | None:
+    """What an entry holds; None if there is none, it is damaged, or anything has changed since."""
     try:
-        entry = msgspec.msgpack.decode(path.read_bytes(), type=CacheEntry)
-    except (OSError, msgspec.DecodeError):
+        entry = msgspec.msgpack.decode(path.read_bytes(), type=Good)
+        if any(_digest(url) != known for url, known in entry.files.items()):
+            return None
+        return _loaded(entry, cached=True)
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
         return None
-    return entry if all(_digest(url) == known for url, known in entry.files.items()) else None
 
 
-def _digest(url: str) -> str | None:
-    """sha256 of what a URL holds now; None if it cannot be read."""
+def _loaded(entry: Good, *, cached: bool) -> Loaded:
+    program = msgspec.msgpack.decode(entry.program, type=Program)
+    return Loaded(program, entry.program, entry.warnings, cached=cached)
+
+
+def _digest(url: str) -> str:
+    """sha256 of what a URL holds now."""
     try:
         parts = urlsplit(url)
         if parts.scheme == "file":
             data = Path(unquote(parts.path)).read_bytes()
         elif parts.scheme in ("http", "https"):
+            from urllib.request import urlopen
+
             with urlopen(url, timeout=FETCH_SECONDS) as response:  # noqa: S310 (the scheme is checked above)
                 data = response.read()
         else:
-            return None
+            return UNREADABLE
     except OSError:
-        return None
+        return UNREADABLE
     return hashlib.sha256(data).hexdigest()
 
 
-def _write(path: Path, entry: CacheEntry) -> None:
+def _write(path: Path, entry: Good) -> None:
     """Keep an entry; a cache that cannot be written is no reason to fail."""
+    import tempfile
+
     with suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=".new-")

@@ -35,14 +35,13 @@ WIDENINGS = {
 
 
 def check_workflow(
-    workflow: WorkflowProcess, processes: Sequence[Process | None], features: Features
+    workflow: WorkflowProcess, processes: Sequence[Process], features: Features
 ) -> tuple[list[Problem], list[Problem]]:
     """Mistakes and doubts. features: requirement classes that hold for each step, and under "" for the workflow."""
     problems: list[Problem] = []
     warnings: list[Problem] = []
     for step in workflow.steps:
         process = processes[step.run]
-        assert process is not None
         problems += _check_interface(step, process)
         problems += _check_features(step, process, features[step.name])
     for link in workflow.links:
@@ -124,10 +123,23 @@ def _check_interface(step: Step, process: Process) -> Iterator[Problem]:
         if field.name not in given and field.default is None and not accepts_null(field.type):
             message = f"step '{step.name}': required input '{field.name}' of '{process.id}' is not given"
             yield Problem(step.place, message, f"add `{field.name}:` under the step's `in`")
+    for link in step.loop.links if step.loop else ():
+        if link.name not in given:
+            message = f"step '{step.name}' loops over '{link.name}', which is no input of the step"
+            yield Problem(link.place, message, did_you_mean(link.name, given))
+        for source in link.sources:
+            if source.port not in step.outputs:
+                message = f"step '{step.name}', loop input '{link.name}': no such output '{source.port}' of the step"
+                yield Problem(link.place, message, did_you_mean(source.port, step.outputs))
     for name in step.scatter:
         if name not in given:
             message = f"step '{step.name}' scatters over '{name}', which is no input of the step"
             yield Problem(step.place, message, did_you_mean(name, given))
+    for link in step.loop.links if step.loop else ():
+        for source in link.sources:
+            if source.port not in step.outputs:
+                message = f"step '{step.name}', loop input '{link.name}': the step has no output '{source.port}'"
+                yield Problem(link.place, message, did_you_mean(source.port, step.outputs))
 
 
 def accepts_null(value: Type) -> bool:
@@ -136,11 +148,12 @@ def accepts_null(value: Type) -> bool:
 
 
 def _check_features(step: Step, process: Process, features: frozenset[str]) -> Iterator[Problem]:
+    links = (*step.inputs, *(step.loop.links if step.loop else ()))
     wanted = {
         "ScatterFeatureRequirement": ("scatter", bool(step.scatter)),
         "SubworkflowFeatureRequirement": ("a workflow as a step", isinstance(process, WorkflowProcess)),
-        "MultipleInputFeatureRequirement": ("several sources", any(len(link.sources) > 1 for link in step.inputs)),
-        "StepInputExpressionRequirement": ("valueFrom", any(link.value_from is not None for link in step.inputs)),
+        "MultipleInputFeatureRequirement": ("several sources", any(len(link.sources) > 1 for link in links)),
+        "StepInputExpressionRequirement": ("valueFrom", any(link.value_from is not None for link in links)),
     }
     for name, (what, used) in wanted.items():
         if used and name not in features:
@@ -151,7 +164,7 @@ def _missing_feature(place: str, name: str, what: str) -> Problem:
     return Problem(place, f"{what} needs {name}", f"add `requirements: {{{name}: {{}}}}` to the workflow")
 
 
-def _check_links(workflow: WorkflowProcess, processes: Sequence[Process | None]) -> tuple[list[Problem], list[Problem]]:
+def _check_links(workflow: WorkflowProcess, processes: Sequence[Process]) -> tuple[list[Problem], list[Problem]]:
     sources = _source_types(workflow, processes)
     problems: list[Problem] = []
     warnings: list[Problem] = []
@@ -175,11 +188,10 @@ def _check_links(workflow: WorkflowProcess, processes: Sequence[Process | None])
     return problems, warnings
 
 
-def _source_types(workflow: WorkflowProcess, processes: Sequence[Process | None]) -> dict[tuple[str, str], Type]:
+def _source_types(workflow: WorkflowProcess, processes: Sequence[Process]) -> dict[tuple[str, str], Type]:
     types: dict[tuple[str, str], Type] = {("", field.name): field.type for field in workflow.inputs}
     for step in workflow.steps:
         process = processes[step.run]
-        assert process is not None
         outputs = {field.name: field.type for field in process.outputs}
         depth = len(step.scatter) if step.scatter_method == "nested_crossproduct" else bool(step.scatter)
         for name in step.outputs:
@@ -194,11 +206,10 @@ def _source_types(workflow: WorkflowProcess, processes: Sequence[Process | None]
     return types
 
 
-def _sinks(workflow: WorkflowProcess, processes: Sequence[Process | None]) -> Iterator[tuple[Link, Type, str, bool]]:
+def _sinks(workflow: WorkflowProcess, processes: Sequence[Process]) -> Iterator[tuple[Link, Type, str, bool]]:
     """Link, type wanted, what to call it, and whether an expression comes between so that types say nothing."""
     for step in workflow.steps:
         process = processes[step.run]
-        assert process is not None
         fields: dict[str, Field] = {field.name: field for field in process.inputs}
         for link in step.inputs:
             field = fields.get(link.name)
@@ -215,10 +226,9 @@ def _sinks(workflow: WorkflowProcess, processes: Sequence[Process | None]) -> It
 
 def _merged(source: Type, link: Link) -> Type:
     """What one source contributes to its sink, after linkMerge and pickValue."""
-    if link.pick_value in ("first_non_null", "the_only_non_null") and len(link.sources) > 1:
-        return _without_null(source)
     if link.link_merge == "merge_flattened":
-        source = source if isinstance(source, ArrayType) else ArrayType(items=source)
+        options = source.options if isinstance(source, UnionType) else (source,)
+        source = ArrayType(items=_union(*(entry.items if isinstance(entry, ArrayType) else entry for entry in options)))
     elif link.link_merge == "merge_nested":
         source = ArrayType(items=source)
     if link.pick_value and isinstance(source, ArrayType):
@@ -231,7 +241,8 @@ def _union(*types: Type) -> Type:
     options: list[Type] = []
     for value in types:
         options.extend(value.options if isinstance(value, UnionType) else [value])
-    return UnionType(options=tuple(dict.fromkeys(options)))
+    unique = tuple(dict.fromkeys(options))
+    return unique[0] if len(unique) == 1 else UnionType(options=unique)
 
 
 def _without_null(value: Type) -> Type:

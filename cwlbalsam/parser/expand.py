@@ -8,7 +8,6 @@ have finished, and their `exit`, the gather node that everything downstream refe
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from graphlib import TopologicalSorter
 
 import msgspec
 from msgspec import Raw, Struct
@@ -17,15 +16,17 @@ from cwlbalsam.cwl.records import Link, Program, Step, WorkflowProcess
 from cwlbalsam.errors import JobError
 from cwlbalsam.jobs.model import JobKind
 from cwlbalsam.jobs.references import NULL, Const, Default, Item, ListOf, Merge, Pick, Port, Tree, parents
+from cwlbalsam.parser.order import StepOrder, step_order
 
 StepRef = tuple[int, int]
 
 
-class Planned(Struct, kw_only=True):
+class Planned(Struct, kw_only=True, gc=False):
     """A job to be made. after: parents that it reads nothing of.
 
     exit: the gather of an expansion point, else -1. iteration, previous: of a loop's node, its number and the node of
-    the iteration before (-1). calls: of a loop's node, the jobs that ran the iterations before.
+    the iteration before (-1). calls: of a loop's node, the jobs that ran the iterations before, in a list that
+    all nodes of the loop share.
     """
 
     id: int
@@ -38,7 +39,7 @@ class Planned(Struct, kw_only=True):
     exit: int = -1
     iteration: int = 0
     previous: int = -1
-    calls: tuple[int, ...] = ()
+    calls: list[int] = []
     top: bool = False
 
     def parents(self) -> set[int]:
@@ -59,12 +60,17 @@ class Expansion:
 
 
 class Expander:
-    """Makes the jobs of one run; ids are dense and grow."""
+    """Makes the jobs of one run.
 
-    def __init__(self, program: Program, next_id: int = 0) -> None:
+    known: ids that (name, kind) had when the run was first under way; everything else gets a new one. Names are made
+    of step paths and indices alone, so they are the same however the run went.
+    """
+
+    def __init__(self, program: Program, known: Mapping[tuple[str, JobKind], int] | None = None) -> None:
         self.program = program
-        self.next_id = next_id
-        self._orders: dict[int, list[int]] = {}
+        self._known = known or {}
+        self._next_id = max(self._known.values(), default=-1) + 1
+        self._orders: dict[int, StepOrder] = {}
         self._defaults: dict[int, Raw] = {}
 
     def start(self, inputs: Mapping[str, Raw]) -> tuple[Expansion, int]:
@@ -94,7 +100,8 @@ class Expander:
             paths = [(index,) * len(step.scatter) for index in range(next(iter(lengths.values())))]
         else:
             paths = list(itertools.product(*(range(lengths[name]) for name in step.scatter)))
-        calls = [self._scatter_call(expansion, point, step, path) for path in paths]
+        ports = {link.name: Port(point.id, link.name) for link in step.inputs}
+        calls = [self._scatter_call(expansion, point, step, ports, path) for path in paths]
         if step.scatter_method == "nested_crossproduct":
             shape = [lengths[name] for name in step.scatter]
             outputs = {name: _nest(iter(calls), name, shape) for name in step.outputs}
@@ -115,6 +122,7 @@ class Expander:
         }
         name = f"{point.name.rpartition('[')[0]}[{point.iteration}]"
         call = self._call(expansion, name, step.run, None, inputs, after=(point.id,))
+        point.calls.append(call)
         following = self._add(
             expansion,
             name=f"{name[: name.rindex('[')]}[{point.iteration + 1}]",
@@ -126,7 +134,7 @@ class Expander:
             exit=point.exit,
             iteration=point.iteration + 1,
             previous=point.id,
-            calls=(*point.calls, call),
+            calls=point.calls,
         )
         expansion.waits[point.exit] = [following.id]
         return expansion
@@ -154,8 +162,12 @@ class Expander:
     # --- parts of an expansion ---
 
     def _add(self, expansion: Expansion, **fields: object) -> Planned:
-        job = Planned(id=self.next_id, **fields)  # type: ignore[arg-type]
-        self.next_id += 1
+        job = Planned(id=self._next_id, **fields)  # type: ignore[arg-type]
+        known = self._known.get((job.name, job.kind)) if self._known else None
+        if known is None:
+            self._next_id += 1
+        else:
+            job.id = known
         expansion.jobs.append(job)
         return job
 
@@ -191,18 +203,26 @@ class Expander:
         def source(step: str, port: str) -> Tree:
             return Port(calls[step] if step else bind.id, port)
 
-        for index in self._order(bind.process, workflow):
+        order = self._order(bind.process, workflow)
+        for index in order.steps:
             step = workflow.steps[index]
             name = f"{bind.name}/{step.name}" if bind.name else step.name
             inputs = {link.name: self._tree(link, source) for link in step.inputs}
-            calls[step.name] = self._step(expansion, name, step, (bind.process, index), inputs, bind.id)
+            after = (bind.id, *(calls[workflow.steps[reader].name] for reader in order.readers.get(index, ())))
+            calls[step.name] = self._step(expansion, name, step, (bind.process, index), inputs, after)
         return {link.name: self._tree(link, source) for link in workflow.links}, list(calls.values())
 
     def _step(
-        self, expansion: Expansion, name: str, step: Step, ref: StepRef, inputs: dict[str, Tree], bind: int
+        self,
+        expansion: Expansion,
+        name: str,
+        step: Step,
+        ref: StepRef,
+        inputs: dict[str, Tree],
+        after: tuple[int, ...],
     ) -> int:
         if not step.scatter and step.loop is None:
-            return self._call(expansion, name, step.run, ref, inputs, after=(bind,))
+            return self._call(expansion, name, step.run, ref, inputs, after=after)
         point = self._add(
             expansion,
             name=name if step.scatter else f"{name}[0]",
@@ -210,20 +230,18 @@ class Expander:
             process=step.run,
             step=ref,
             inputs=inputs,
-            after=(bind,),
+            after=after,
         )
         gather = self._add(expansion, name=name, kind="gather", process=step.run, step=ref, after=(point.id,))
         point.exit = gather.id
         return gather.id
 
-    def _scatter_call(self, expansion: Expansion, point: Planned, step: Step, path: tuple[int, ...]) -> int:
-        indices = dict(zip(step.scatter, path, strict=True))
-        inputs: dict[str, Tree] = {
-            link.name: Item(Port(point.id, link.name), (indices[link.name],))
-            if link.name in indices
-            else Port(point.id, link.name)
-            for link in step.inputs
-        }
+    def _scatter_call(
+        self, expansion: Expansion, point: Planned, step: Step, ports: Mapping[str, Port], path: tuple[int, ...]
+    ) -> int:
+        inputs: dict[str, Tree] = dict(ports)  # one object for all calls: there may be 100,000
+        for name, index in zip(step.scatter, path, strict=True):
+            inputs[name] = Item(ports[name], (index,))
         shown = path[:1] if step.scatter_method == "dotproduct" else path
         name = f"{point.name}[{','.join(map(str, shown))}]"
         return self._call(expansion, name, step.run, point.step, inputs)
@@ -249,15 +267,9 @@ class Expander:
             packed = self._defaults[id(link)] = Raw(msgspec.msgpack.encode(link.default))
         return packed
 
-    def _order(self, process: int, workflow: WorkflowProcess) -> Sequence[int]:
-        """Steps so that each comes after those whose outputs it reads, otherwise as written."""
+    def _order(self, process: int, workflow: WorkflowProcess) -> StepOrder:
         if process not in self._orders:
-            names = {step.name: index for index, step in enumerate(workflow.steps)}
-            graph = {
-                index: sorted({names[source.step] for link in step.inputs for source in link.sources if source.step})
-                for index, step in enumerate(workflow.steps)
-            }
-            self._orders[process] = list(TopologicalSorter(graph).static_order())
+            self._orders[process] = step_order(self.program, workflow)
         return self._orders[process]
 
 

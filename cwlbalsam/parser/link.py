@@ -11,10 +11,11 @@ from typing import Any
 from msgspec.structs import replace
 
 from cwlbalsam.cwl.records import Link, Loop, Process, Program, Source, Step, WorkflowProcess
-from cwlbalsam.errors import DocumentError, Problem, UserError
+from cwlbalsam.errors import DocumentError, Problem, UnsupportedError, UserError
 from cwlbalsam.parser.checks import check_workflow
-from cwlbalsam.parser.frontend import Library, show_uri
-from cwlbalsam.parser.lower import content_digest, lower_fields, lower_leaf, process_name
+from cwlbalsam.parser.fetching import show_uri
+from cwlbalsam.parser.frontend import Library
+from cwlbalsam.parser.lower import GIVEN, content_digest, lower_fields, lower_leaf, process_name, with_key
 from cwlbalsam.parser.nodes import Node, as_list, shortname
 from cwlbalsam.parser.ontology import load_ontology
 from cwlbalsam.parser.requirements import Entry, Inherited, class_name, lower_requirements, read_entries
@@ -36,7 +37,7 @@ class Linker:
     with_ontology: bool = True
     problems: list[Problem] = field(default_factory=list)
     warnings: list[Problem] = field(default_factory=list)
-    processes: list[Process | None] = field(default_factory=list)
+    processes: list[Process] = field(default_factory=list)
     types: TypeLowering = field(default_factory=TypeLowering)
     _bodies: dict[int, Process] = field(default_factory=dict)
     _linked: dict[Any, int] = field(default_factory=dict)
@@ -47,10 +48,11 @@ class Linker:
         data, document = self.library.process(uri)
         main = self.process(Node(data, document), Inherited(), "main")
         if self.problems:
-            raise DocumentError(list(dict.fromkeys(self.problems)))
-        processes = tuple(process for process in self.processes if process is not None)
-        assert len(processes) == len(self.processes)
-        ontology = load_ontology(self.library) if self.with_ontology else {}
+            # One mistake may be found by several callers, each with its hint.
+            found = {(problem.place, problem.message): problem for problem in reversed(self.problems)}
+            raise DocumentError(list(reversed(found.values())))
+        processes = tuple(self.processes)
+        ontology = load_ontology(self.library, self.warnings) if self.with_ontology else {}
         digest = content_digest([processes, main, ontology])
         return Program(
             uri=uri,
@@ -65,29 +67,32 @@ class Linker:
         """The index of a process as it is under this call path."""
         requirements = [*read_entries(node, "requirements"), *self.overrides.get(str(node.get("id", "")), ())]
         inherited = inherited.under(requirements, read_entries(node, "hints"))
+        if id(node.data) in self._open:
+            raise DocumentError([Problem(node.place(), "the workflow runs itself")])
         key = (id(node.data), inherited.key())
         if key in self._linked:
             return self._linked[key]
-        if id(node.data) in self._open:
-            raise DocumentError([Problem(node.place(), "the workflow runs itself")])
-        index = self._linked[key] = len(self.processes)
-        self.processes.append(None)
         for entry in (*inherited.requirements.values(), *inherited.hints.values()):
             if entry.name == "SchemaDefRequirement":
                 self.types.define(entry.node)
         self._open.append(id(node.data))
-        self.processes[index] = self._link(node, inherited, name)
-        self._open.pop()
+        try:
+            process = self._link(node, inherited, name)
+        finally:
+            self._open.pop()
+        index = self._linked[key] = len(self.processes)
+        self.processes.append(process)
         return index
 
     def _link(self, node: Node, inherited: Inherited, name: str) -> Process:
         linked = lower_requirements(inherited, node.version)
         if node.get("class") == "Workflow":
-            return replace(self._workflow(node, inherited, process_name(node, name)), requirements=linked)
+            workflow = self._workflow(node, inherited, process_name(node, name))
+            return with_key(replace(workflow, requirements=linked))
         body = self._bodies.get(id(node.data))
         if body is None:
             body = self._bodies[id(node.data)] = lower_leaf(node, self.types, process_name(node, name))
-        return replace(body, requirements=linked)
+        return with_key(replace(body, requirements=linked))
 
     def _workflow(self, node: Node, inherited: Inherited, name: str) -> WorkflowProcess:
         inputs, outputs = lower_fields(node, self.types)
@@ -97,7 +102,9 @@ class Linker:
         for step_node in step_nodes:
             try:
                 steps.append(self._step(step_node, inherited, sources))
-            except DocumentError as error:
+            except UnsupportedError:
+                raise  # it has an exit code of its own
+            except UserError as error:
                 self.problems.extend(error.problems)
         links = tuple(self._link_record(entry, "outputSource", sources) for entry in node.children("outputs"))
         workflow = WorkflowProcess(
@@ -113,12 +120,12 @@ class Linker:
             problems, warnings = check_workflow(workflow, self.processes, _features(inherited, step_nodes))
             self.problems.extend(problems)
             self.warnings.extend(warnings)
-        return replace(workflow, digest=content_digest(workflow))
+        called = [process.digest for step in steps if (process := self.processes[step.run])]
+        return replace(workflow, digest=content_digest([workflow, called], GIVEN))
 
     def _step(self, node: Node, inherited: Inherited, sources: Mapping[str, Source]) -> Step:
         name = shortname(node.get("id", ""))
-        own = [entry for entry in read_entries(node, "requirements") if entry.name != "Loop"]
-        own += self.overrides.get(str(node.get("id", "")), ())
+        own = [*read_entries(node, "requirements"), *self.overrides.get(str(node.get("id", "")), ())]
         inherited = inherited.under(own, read_entries(node, "hints"))
         run = self._run(node, inherited, name)
         scatter = tuple(shortname(entry) for entry in as_list(node.get("scatter")))
@@ -131,7 +138,7 @@ class Linker:
         loop, when = _loop(node, lambda entry: self._link_record(entry, "outputSource", None))
         if loop is not None and scatter:
             raise DocumentError([Problem(node.place("scatter"), f"step '{name}' cannot both scatter and loop")])
-        return Step(
+        step = Step(
             name=name,
             run=run,
             inputs=tuple(self._link_record(entry, "source", sources) for entry in node.children("in")),
@@ -144,6 +151,7 @@ class Linker:
             version=node.version,
             place=node.place(),
         )
+        return replace(step, key=content_digest(replace(step, run=0)))
 
     def _run(self, node: Node, inherited: Inherited, name: str) -> int:
         target = node.get("run")
@@ -152,6 +160,8 @@ class Linker:
         else:
             try:
                 inner = Node(*self.library.process(str(target)))
+            except UnsupportedError:
+                raise
             except UserError as error:
                 raise DocumentError(
                     [

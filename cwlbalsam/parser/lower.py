@@ -2,9 +2,11 @@
 
 import hashlib
 import re
+from collections.abc import Set
 from typing import Any
 
 import msgspec
+from msgspec import Struct
 from msgspec.structs import replace
 
 from cwlbalsam.cwl.records import (
@@ -14,13 +16,16 @@ from cwlbalsam.cwl.records import (
     OperationProcess,
     Process,
     ToolProcess,
+    WorkflowProcess,
 )
 from cwlbalsam.errors import DocumentError, Problem
 from cwlbalsam.parser.nodes import Node, as_list, shortname
 from cwlbalsam.parser.types import TypeLowering, lower_binding
 
-# What changes no result: where it stood, what people read, and hints.
-COSMETIC = frozenset({"place", "workdir_place", "label", "doc", "digest", "id", "requirements"})
+# What changes no result: where it stood, and what people read.
+COSMETIC = frozenset({"place", "workdir_place", "label", "doc", "digest", "key", "id"})
+# What a process is given by its Program: what holds around it, and the indices of what its steps run.
+GIVEN = frozenset({"requirements", "run"})
 # cwltool names the files of the types stdout and stderr by a hash over absolute URIs; ours must not depend on them.
 INVENTED_NAME = re.compile(r"[0-9a-f]{40}")
 
@@ -58,9 +63,15 @@ def process_name(node: Node, otherwise: str) -> str:
     return shortname(identifier) or otherwise
 
 
-def content_digest(value: Any) -> str:
-    """sha256 of what a record computes: its fields without places, labels and hints."""
-    return hashlib.sha256(msgspec.msgpack.encode(_bare(msgspec.to_builtins(value)))).hexdigest()
+def with_key(process: Process) -> Process:
+    """A linked process with the key of all that decides what its jobs do; a workflow's own job binds its inputs."""
+    body = process.inputs if isinstance(process, WorkflowProcess) else process.digest
+    return replace(process, key=content_digest([body, process.version, process.requirements]))
+
+
+def content_digest(value: Any, left_out: Set[str] = frozenset()) -> str:
+    """sha256 of what records compute, without places, labels and the fields that are left out."""
+    return hashlib.sha256(msgspec.msgpack.encode(_bare(value, COSMETIC | left_out))).hexdigest()
 
 
 def _tool(node: Node, inputs: tuple[Field, ...], outputs: tuple[Field, ...], name: str) -> ToolProcess:
@@ -112,12 +123,16 @@ def _argument(node: Node, index: int, entry: Any) -> Any:
 
 
 def _with_digest(process: Process) -> Process:
-    return replace(process, digest=content_digest(process))
+    return replace(process, digest=content_digest(process, GIVEN))
 
 
-def _bare(value: Any) -> Any:
+def _bare(value: Any, left_out: Set[str]) -> Any:
+    """Plain data in a fixed order. Only fields of records are left out: a document's own data may use their names."""
+    if isinstance(value, Struct):
+        fields = {name: getattr(value, name) for name in value.__struct_fields__ if name not in left_out}
+        return [type(value).__name__, {name: _bare(entry, left_out) for name, entry in fields.items()}]
     if isinstance(value, dict):
-        return {key: _bare(value[key]) for key in sorted(value) if key not in COSMETIC}
+        return {key: _bare(value[key], left_out) for key in sorted(value)}
     if isinstance(value, list | tuple):
-        return [_bare(entry) for entry in value]
+        return [_bare(entry, left_out) for entry in value]
     return value

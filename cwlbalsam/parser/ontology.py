@@ -6,11 +6,15 @@ One fresh graph per Program: what one document says of formats is unknown to the
 from typing import Any
 
 from cwlbalsam.errors import DocumentError, Problem
-from cwlbalsam.parser.frontend import Library, show_uri
+from cwlbalsam.parser.fetching import show_uri
+from cwlbalsam.parser.frontend import Library
 
 
-def load_ontology(library: Library) -> dict[str, tuple[str, ...]]:
-    """Parents and equivalents of every format named by the `$schemas` of the library's documents."""
+def load_ontology(library: Library, warnings: list[Problem]) -> dict[str, tuple[str, ...]]:
+    """Parents and equivalents of every format named by the `$schemas` of the library's documents.
+
+    One that cannot be read is a warning: most of them only describe the document, and are pages that come and go.
+    """
     urls = dict.fromkeys(url for document in library.documents.values() for url in document.schemas)
     if not urls:
         return {}
@@ -19,7 +23,11 @@ def load_ontology(library: Library) -> dict[str, tuple[str, ...]]:
 
     parents: dict[str, set[str]] = {}
     for url in urls:
-        graph = _parse(library, url, Graph())
+        try:
+            graph = _parse(library, url, Graph())
+        except DocumentError as error:
+            warnings += (Problem(found.place, f"$schemas: {found.message}", found.hint) for found in error.problems)
+            continue
         for child, parent in graph.subject_objects(RDFS.subClassOf):
             parents.setdefault(str(child), set()).add(str(parent))
         for one, other in graph.subject_objects(OWL.equivalentClass):

@@ -6,6 +6,8 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+UNREADABLE = ""  # stands for the sha256 of what could not be read, and was not needed
+
 
 class CompileOptions(Struct, frozen=True, kw_only=True):
     """overrides: `{"overrideTarget": absolute URI of a process or step, "requirements": [...]}` each.

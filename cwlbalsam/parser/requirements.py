@@ -97,6 +97,10 @@ def read_entries(owner: Node, key: str) -> list[Entry]:
             if key == "requirements":
                 raise UnsupportedError(f"unsupported requirement {identifier}", place=node.place())
             continue
+        if name == "Loop":  # read by the step itself, as `loop` is
+            if key != "requirements" or "run" not in owner.data:
+                raise DocumentError([Problem(node.place(), "cwltool:Loop may only be a requirement of a step")])
+            continue
         entries.append(Entry(name, node))
     return entries
 

@@ -16,10 +16,10 @@ def check_expressions(program: Program) -> list[Problem]:
     problems = []
     for process in program.processes:
         for expression, scope in _expressions(process):
-            if (expression.place, expression.text) in seen:
+            if not scope.javascript or (expression.place, expression.text) in seen:
                 continue
             seen.add((expression.place, expression.text))
-            if scope.javascript and any(isinstance(part, Js) for part in expression.parts):
+            if any(isinstance(part, Js) for part in expression.parts):
                 problem = check_syntax(expression, scope)
                 if problem is not None:
                     problems.append(problem)

@@ -27,14 +27,18 @@ class RunOptions(Struct, kw_only=True, frozen=True, omit_defaults=True):
     basedir: str = ""  # what paths in arguments and in a job order on standard input are relative to; empty: directory
     tmpdir_prefix: str = ""  # directory and first characters of the names of temporary directories
     log_dir: str = ""
-    cachedir: str = ""
+    reuse: bool = False  # take over results of earlier runs, kept in the home directory
+    cachedir: str = ""  # the same with results kept in this directory
     keep: bool = False  # job directories stay
     outputs: Literal["move", "copy", "leave"] = "move"
 
     workers: int = 0  # worker processes; 0: as many as fit the machine
     cores: float = 0.0  # 0: all of the machine
     ram: float = 0.0  # MiB; 0: all of the machine
+    parallel_max: int = 0  # jobs at once; 0: as many as fit
     on_error: Literal["stop", "continue"] = "stop"
+    retries: int = 0  # attempts that a job gets beyond its first
+    retry_memory_factor: float = 1.0  # for the RAM of the attempt after one that was killed for its memory
 
     engine: str = AUTO
     engine_command: str = ""  # path of udocker, if it is not found by its name

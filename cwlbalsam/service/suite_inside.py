@@ -14,13 +14,14 @@ from cwlbalsam.service.options import RunOptions
 from cwlbalsam.service.suite import Answer, Executor, SuiteTest
 
 VERSIONS = ("v1.0", "v1.1", "v1.2")
+DEV_VERSION = "v1.3.0-dev1"
 
 
 def inside_executor(options: RunOptions) -> Executor:
     """What all tests need is loaded here, once. Runs are kept in a home beside the test's outputs, not the user's."""
     from cwlbalsam.service.run import run_document
 
-    _load_front_end()
+    _load_front_end(options.enable_dev)
 
     def execute(test: SuiteTest, outdir: Path) -> Answer:
         home = outdir.parent / f"home{os.getpid()}"
@@ -40,13 +41,13 @@ def inside_executor(options: RunOptions) -> Executor:
     return execute
 
 
-def _load_front_end() -> None:
+def _load_front_end(enable_dev: bool) -> None:
     """Compiling a tool of each version loads the versions' schemas, which every forked slot then has."""
-    from cwlbalsam.parser.cache import load_program
+    from cwlbalsam.parser.compile import compile_document
     from cwlbalsam.parser.options import CompileOptions
 
     with tempfile.TemporaryDirectory(prefix="cwlbalsam-test-") as folder:
-        for version in VERSIONS:
+        for version in (*VERSIONS, DEV_VERSION) if enable_dev else VERSIONS:
             tool = Path(folder, f"{version}.cwl")
             tool.write_text(f"{{cwlVersion: {version}, class: CommandLineTool, inputs: [], outputs: []}}")
-            load_program(str(tool), CompileOptions(), None)
+            compile_document(str(tool), CompileOptions(enable_dev=enable_dev))

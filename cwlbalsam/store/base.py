@@ -54,7 +54,7 @@ class Store(Protocol):
         """
 
     def apply(self, run_id: str, changes: Changes) -> None:
-        """One transaction: jobs and edges are added first, then the moves are made in order.
+        """One transaction: jobs and edges are added first, restarts are made, then the moves in order.
 
         Raises IllegalTransition, and changes nothing, if a move is of a job in a final state or of no job of the run.
         """

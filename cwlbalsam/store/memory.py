@@ -8,7 +8,7 @@ from collections.abc import Collection
 import msgspec
 
 from cwlbalsam.errors import IllegalTransition, UserError
-from cwlbalsam.jobs.model import BalsamJob, Changes, JobKind, RunRecord, State
+from cwlbalsam.jobs.model import BalsamJob, Changes, JobKind, Move, RunRecord, State
 from cwlbalsam.jobs.states import FINAL
 from cwlbalsam.store.base import (
     PROGRAM_KEEP_SECONDS,
@@ -107,9 +107,10 @@ class MemoryStore:
         books = self._run(run_id)
         fields = BalsamJob.__struct_fields__
         added = {job.id: StoredJob(**{name: getattr(job, name) for name in fields}) for job in changes.jobs}
-        if added.keys() & books.jobs.keys() or books.edges & set(changes.edges):
-            raise ValueError("a job or an edge exists")
-        jobs = books.jobs | added
+        if added.keys() & books.jobs.keys():
+            raise ValueError("a job exists")
+        taken_up = {job.id: StoredJob(**{name: getattr(job, name) for name in fields}) for job in changes.restarts}
+        jobs = books.jobs | added | taken_up
         for move in changes.moves:
             if move.job not in jobs or jobs[move.job].state in FINAL:
                 now = jobs[move.job].state.name if move.job in jobs else "not in the run"
@@ -120,7 +121,12 @@ class MemoryStore:
             job = jobs[number]
             job.state, job.attempt, job.message, job.updated = move.state, move.attempt, move.message, move.time
             job.outcome = outcome or job.outcome
-        for move in changes.moves:
+        taken_up_at = time.time()
+        again = [
+            Move(job=job.id, state=job.state, time=taken_up_at, attempt=job.attempt, message="taken up again")
+            for job in changes.restarts
+        ]
+        for move in (*again, *changes.moves):
             self._seq += 1
             entry = HistoryEntry(
                 seq=self._seq,

@@ -33,6 +33,13 @@ from cwlbalsam.store.base import (
 SCHEMA_VERSION = 1
 """The newest migration; stated here so that alembic need not be asked at every start."""
 
+PRAGMAS = (
+    "busy_timeout = 60000",
+    "synchronous = NORMAL",
+    "foreign_keys = ON",
+    "wal_autocheckpoint = 8192",  # pages: the default of 1000 waits for the disk after each few thousand jobs
+)
+
 USERS_ERRORS = frozenset(
     {
         sqlite3.SQLITE_BUSY,
@@ -65,7 +72,9 @@ STATEMENTS = {
     " ORDER BY id DESC LIMIT ?",
     "any_running": "SELECT EXISTS (SELECT 1 FROM runs WHERE status = 'running')",
     "insert_job": f"INSERT INTO jobs (run, {_JOB}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '', NULL, 0)",
-    "insert_edge": "INSERT INTO edges (run, parent, child) VALUES (?, ?, ?)",
+    "restart_job": "UPDATE jobs SET process = ?, step_process = ?, step_index = ?, inputs = ?, state = ?, attempt = ?,"
+    " message = '', outcome = NULL, updated = ? WHERE run = ? AND id = ?",
+    "insert_edge": "INSERT OR IGNORE INTO edges (run, parent, child) VALUES (?, ?, ?)",
     "move_job": "UPDATE jobs SET state = ?, attempt = ?, message = ?, outcome = coalesce(?, outcome), updated = ?"
     f" WHERE run = ? AND id = ? AND state NOT IN ({_FINAL})",
     "insert_event": "INSERT INTO events (run, job, state, attempt, time, message) VALUES (?, ?, ?, ?, ?, ?)",
@@ -96,7 +105,7 @@ class SqliteStore:
         self._lock = threading.RLock()
         self._keys: dict[str, int] = {}
         self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-        for pragma in ("busy_timeout = 60000", "synchronous = NORMAL", "foreign_keys = ON"):
+        for pragma in PRAGMAS:
             self._connection.execute(f"PRAGMA {pragma}")
 
     def close(self) -> None:
@@ -206,12 +215,14 @@ class SqliteStore:
     def _apply(self, key: int, changes: Changes) -> None:
         many = self._connection.executemany
         if changes.jobs:
-            many(
-                STATEMENTS["insert_job"],
-                [_row_of(key, job) for job in changes.jobs],
-            )
+            many(STATEMENTS["insert_job"], (_row_of(key, job) for job in changes.jobs))
         if changes.edges:
-            many(STATEMENTS["insert_edge"], [(key, parent, child) for parent, child in changes.edges])
+            many(STATEMENTS["insert_edge"], ((key, parent, child) for parent, child in changes.edges))
+        if changes.restarts:
+            now = time.time()
+            many(STATEMENTS["restart_job"], [(*_row_of(key, job)[4:], now, key, job.id) for job in changes.restarts])
+            events = [(key, job.id, job.state.value, job.attempt, now, "taken up again") for job in changes.restarts]
+            many(STATEMENTS["insert_event"], events)
         if not changes.moves:
             return
         rows = [
@@ -222,7 +233,7 @@ class SqliteStore:
             self._refuse(key, changes)
         many(
             STATEMENTS["insert_event"],
-            [(key, move.job, move.state.value, move.attempt, move.time, move.message) for move in changes.moves],
+            ((key, move.job, move.state.value, move.attempt, move.time, move.message) for move in changes.moves),
         )
 
     def _refuse(self, key: int, changes: Changes) -> None:

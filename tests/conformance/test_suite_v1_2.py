@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-import sysconfig
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -12,10 +11,10 @@ from xml.etree import ElementTree
 import pytest
 
 from cwlbalsam.service.suite import SuiteTest, load_suite
+from tests.conformance.run_suite import BIN, not_passed, run_suite
 
 pytestmark = pytest.mark.suite
 
-BIN = Path(sysconfig.get_path("scripts"))
 NEED_A_CONTAINER = {
     "stdout_redirect_shortcut_docker",
     "stdout_redirect_mediumcut_docker",
@@ -36,20 +35,8 @@ CWLTEST_STEP = 1 if os.environ.get("CWLBALSAM_WHOLE_SUITE") else 4
 """cwltest starts a process a test, which takes minutes for all: every so-manieth is enough to see the same results."""
 
 
-def run(suite: Path, results: Path, *options: str) -> dict[str, Any]:
-    command = [str(BIN / "cwlbalsam"), "test", str(suite), "--json", str(results), *options]
-    ended = subprocess.run(command, check=False, stdout=subprocess.PIPE, text=True)
-    print(ended.stdout, file=sys.stderr)
-    assert ended.returncode in {0, 1}
-    return dict(json.loads(results.read_bytes()))
-
-
-def not_passed(report: dict[str, Any]) -> set[str]:
-    return {test["id"] for test in report["tests"] if test["status"] != "passed"}
-
-
 def test_without_containers_everything_passes_that_does_not_require_one(suite: Path, tmp_path: Path) -> None:
-    report = run(suite, tmp_path / "results.json", "--no-container")
+    report = run_suite(suite, tmp_path / "results.json", "--no-container")
     assert not_passed(report) == NEED_A_CONTAINER
     assert {test["exit_code"] for test in report["tests"] if test["status"] != "passed"} == {33}
 
@@ -57,7 +44,7 @@ def test_without_containers_everything_passes_that_does_not_require_one(suite: P
 @pytest.mark.podman
 @pytest.mark.usefixtures("podman", "outside_page")
 def test_with_podman_everything_passes(suite: Path, tmp_path: Path) -> None:
-    report = run(suite, tmp_path / "results.json", "--podman")
+    report = run_suite(suite, tmp_path / "results.json", "--podman")
     assert not_passed(report) == set()
 
 

@@ -55,3 +55,13 @@ def _why_unusable(engine: str) -> str:
     except OSError as error:
         return str(error)
     return "" if done.returncode == 0 else done.stderr.strip() or f"it ended with code {done.returncode}"
+
+
+def kill_containers(engine: str, prefix: str) -> None:
+    """End all containers whose names begin so: what is left when a client was killed."""
+    binary = find_binary(engine)
+    command = ENGINES[engine].list_command(binary, prefix) if binary else []
+    if command:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        for name in done.stdout.split():
+            subprocess.run(ENGINES[engine].kill_command(binary, name), capture_output=True, check=False)

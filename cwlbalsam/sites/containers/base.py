@@ -49,5 +49,8 @@ class Engine(Protocol):
 
     def run_command(self, run: Run) -> Launch: ...
 
+    def list_command(self, binary: str, prefix: str) -> list[str]:
+        """Print the names of running containers that begin so; empty if containers end with their clients."""
+
     def kill_command(self, binary: str, name: str) -> list[str]:
         """End the container at once; empty if it ends with its client."""

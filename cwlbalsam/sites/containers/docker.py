@@ -33,3 +33,7 @@ def run_command(run: Run) -> Launch:
 
 def kill_command(binary: str, name: str) -> list[str]:
     return [binary, "kill", name]
+
+
+def list_command(binary: str, prefix: str) -> list[str]:
+    return oci.list_command(binary, prefix)

@@ -104,3 +104,8 @@ def loaded_image(output: str) -> str:
 
 def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def list_command(binary: str, prefix: str) -> list[str]:
+    """Names of running containers, one a line."""
+    return [binary, "ps", "--format", "{{.Names}}", "--filter", f"name=^{prefix}"]

@@ -78,3 +78,7 @@ def _mount_options(source: str, target: str, writable: bool) -> list[str]:
 
 def kill_command(binary: str, name: str) -> list[str]:
     return []
+
+
+def list_command(binary: str, prefix: str) -> list[str]:
+    return []

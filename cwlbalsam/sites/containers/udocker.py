@@ -54,3 +54,7 @@ def run_command(run: Run) -> Launch:
 
 def kill_command(binary: str, name: str) -> list[str]:
     return []
+
+
+def list_command(binary: str, prefix: str) -> list[str]:
+    return []

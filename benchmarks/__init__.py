@@ -1,0 +1,1 @@
+"""How fast cwlbalsam is beside its peers and beside the bare machine: `python -m benchmarks --help`."""

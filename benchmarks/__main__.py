@@ -1,0 +1,80 @@
+"""`python -m benchmarks EXPERIMENT`: measure, and keep the result in benchmarks/results."""
+
+import datetime
+import shlex
+import sys
+import tempfile
+from pathlib import Path
+
+import click
+
+from benchmarks import peers
+from benchmarks.compare import Plan, compare
+from benchmarks.experiments import EXPERIMENTS
+from benchmarks.plot import write_plot
+from benchmarks.report import Result, table, this_machine, write
+
+RESULTS = Path(__file__).resolve().parent / "results"
+LIST = "\n".join(f"  {name:12} {made.title} ({made.jobs})" for name, made in EXPERIMENTS.items())
+
+
+def _sizes(_: click.Context, __: click.Parameter, text: str) -> tuple[int, ...]:
+    try:
+        sizes = tuple(int(part) for part in text.split(",") if part)
+    except ValueError:
+        raise click.BadParameter("whole numbers, separated by commas") from None
+    if any(size < 1 for size in sizes):
+        raise click.BadParameter("at least 1")
+    return sizes
+
+
+def _runners(_: click.Context, __: click.Parameter, text: str) -> tuple[str, ...]:
+    names = tuple(name for name in text.split(",") if name)
+    for name in names:
+        if name not in peers.PEERS:
+            raise click.BadParameter(f"'{name}' is none of {', '.join(peers.PEERS)}")
+    return names
+
+
+@click.command("benchmarks", help=f"Run one of\n\n\b\n{LIST}\n\nJOBS is the number in brackets, or --jobs.")
+@click.argument("experiment", type=click.Choice(list(EXPERIMENTS)), metavar="EXPERIMENT")
+@click.option("--jobs", default="", callback=_sizes, metavar="N[,N...]", help="Sizes to measure.")
+@click.option("--against", default="cwltool,floor", show_default=True, callback=_runners, metavar="RUNNER[,RUNNER...]")
+@click.option("--repeat", default=3, show_default=True, type=click.IntRange(min=1), help="Rounds.")
+@click.option("--timeout", default=600.0, show_default=True, help="Seconds; a runner that needs more is given up.")
+@click.option(
+    "--cache", type=click.Path(path_type=Path), default=peers.default_cache, help="For the peers' environments."
+)
+@click.option(
+    "--work", type=click.Path(path_type=Path), default=None, help="For the runs: a folder on the disk to test."
+)
+@click.option("--results", type=click.Path(path_type=Path), default=RESULTS, help="For the tables.")
+def main(
+    experiment: str,
+    jobs: tuple[int, ...],
+    against: tuple[str, ...],
+    repeat: int,
+    timeout: float,
+    cache: Path,
+    work: Path | None,
+    results: Path,
+) -> None:
+    plan = Plan(jobs=jobs, against=against, repeat=repeat, timeout_seconds=timeout, cache=cache, work=work)
+    rows = compare(experiment, plan, lambda line: click.echo(line, err=True))
+    runners = dict.fromkeys(row.runner for row in rows)
+    result = Result(
+        experiment=experiment,
+        title=EXPERIMENTS[experiment].title,
+        command=shlex.join(["python", "-m", "benchmarks", *sys.argv[1:]]),
+        date=datetime.datetime.now(datetime.UTC).date().isoformat(),
+        machine=this_machine(work or Path(tempfile.gettempdir())),
+        versions={runner: peers.version(runner, cache) for runner in runners},
+        rows=rows,
+    )
+    write(result, results)
+    write_plot(result, results)
+    click.echo("\n".join(table(rows)))
+
+
+if __name__ == "__main__":
+    main()

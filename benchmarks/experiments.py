@@ -1,0 +1,122 @@
+"""The experiments, by name: what is run, and what the bare machine would do for it."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal
+
+from msgspec import Struct
+
+from benchmarks import documents
+from benchmarks.documents import Files
+
+Verb = Literal["run", "validate", "advance"]
+
+
+class Case(Struct, frozen=True, kw_only=True):
+    """One row group of a table: the same work for every runner.
+
+    floor: shell commands that do the same work in an empty folder, {cores} at a time; "" where that says nothing.
+    cold: cwlbalsam starts with an empty home each time. batch: runners may run jobs side by side.
+    """
+
+    name: str
+    jobs: int
+    files: Files | None = None
+    verb: Verb = "run"
+    floor: str = ""
+    cold: bool = False
+    batch: bool = False
+    checksums: bool = True
+
+
+class Experiment(Struct, frozen=True):
+    """make: writes the documents into a folder, for so many jobs, and says what to run."""
+
+    title: str
+    jobs: int
+    make: Callable[[Path, int], list[Case]]
+
+
+def _start(folder: Path, _: int) -> list[Case]:
+    files = documents.write_echo(folder)
+    floor = "echo hello > out.txt"
+    return [
+        Case(name="first run", jobs=1, files=files, floor=floor, cold=True),
+        Case(name="second run", jobs=1, files=files, floor=floor),
+    ]
+
+
+def _scatter(folder: Path, jobs: int) -> list[Case]:
+    return [
+        Case(name="scatter", jobs=jobs, files=documents.write_scatter(folder, jobs), floor=_echoes(jobs), batch=True)
+    ]
+
+
+def _nested(folder: Path, jobs: int) -> list[Case]:
+    files = documents.write_nested(folder, jobs)
+    return [Case(name="scatters in a scatter", jobs=jobs, files=files, floor=_echoes(jobs), batch=True)]
+
+
+def _expressions(folder: Path, jobs: int) -> list[Case]:
+    return [Case(name="JavaScript", jobs=jobs, files=documents.write_expressions(folder, jobs), batch=True)]
+
+
+def _crossing(folder: Path, jobs: int) -> list[Case]:
+    return [Case(name="all to all", jobs=2 * jobs, files=documents.write_crossing(folder, jobs), batch=True)]
+
+
+def _chain(folder: Path, jobs: int) -> list[Case]:
+    loop = f"d={{inputs}}/first.txt; mkdir s; for i in $(seq {jobs}); do cat $d > s/$i; d=s/$i; done"
+    floor = f"{loop}; mv $d out.txt; rm -r s"
+    return [Case(name="chain", jobs=jobs, files=documents.write_chain(folder, jobs), floor=floor)]
+
+
+def _passthrough(folder: Path, mebibytes: int) -> list[Case]:
+    files = documents.write_passthrough(folder, 3, mebibytes)
+    return [
+        Case(name="with checksums", jobs=3, files=files),
+        Case(name="without checksums", jobs=3, files=files, checksums=False),
+    ]
+
+
+def _validate(folder: Path, jobs: int) -> list[Case]:
+    plain, packed = folder / "plain", folder / "packed"
+    plain.mkdir()
+    packed.mkdir()
+    return [
+        Case(name="steps", jobs=jobs, files=documents.write_chain(plain, jobs), verb="validate", cold=True),
+        Case(name="packed", jobs=jobs, files=documents.write_packed_chain(packed, jobs), verb="validate", cold=True),
+    ]
+
+
+def _advance(folder: Path, jobs: int) -> list[Case]:
+    return [Case(name="scatter", jobs=jobs, files=documents.write_scatter(folder, jobs), verb="advance")]
+
+
+def _reduce(folder: Path, jobs: int) -> list[Case]:
+    return [Case(name="reduce", jobs=jobs + 1, files=documents.write_reduce(folder, jobs), batch=True)]
+
+
+def _directory(folder: Path, jobs: int) -> list[Case]:
+    floor = f"mkdir parts && seq 1 {jobs} | split -l 1 -a 6 - parts/"
+    return [Case(name="directory", jobs=jobs, files=documents.write_directory(folder, jobs), floor=floor)]
+
+
+def _echoes(jobs: int) -> str:
+    return f"""seq 0 {jobs - 1} | xargs -P {{cores}} -n 1 sh -c 'exec echo "w$0" > "$0.txt"'"""
+
+
+EXPERIMENTS = {
+    "start": Experiment("A tool of one command", 1, _start),
+    "scatter": Experiment("A command for each of JOBS words", 1000, _scatter),
+    "expressions": Experiment("A JavaScript ExpressionTool for each of JOBS numbers", 1000, _expressions),
+    "chain": Experiment("JOBS commands, each reading what the one before made", 200, _chain),
+    "passthrough": Experiment("A file of JOBS MiB through 3 steps that hand it on", 2048, _passthrough),
+    "validate": Experiment("Validate JOBS steps of one tool", 1000, _validate),
+    "advance": Experiment("The coordinator and its store alone, with workers that answer at once", 20000, _advance),
+    "nested": Experiment("Scatters of 1,000 commands in a scatter, JOBS in all", 100000, _nested),
+    "crossing": Experiment("JOBS expressions, each reading the whole output of JOBS others", 1000, _crossing),
+    "reduce": Experiment("A command that takes the files of JOBS others", 1000, _reduce),
+    "directory": Experiment("A command that makes a directory of JOBS files", 1000, _directory),
+}
+"""name -> experiment; JOBS is the option --jobs."""

@@ -1,0 +1,111 @@
+"""Results as text: a markdown table, and JSON with every sample."""
+
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from benchmarks.compare import Row
+from benchmarks.measure import Summary, median_ratio, summarise
+
+MIB = 1 << 20
+
+
+class Machine(Struct, frozen=True):
+    """Where it was measured."""
+
+    cores: int
+    memory_gib: float
+    kernel: str
+    python: str
+    file_system: str
+
+    def __str__(self) -> str:
+        return f"{self.cores} cores, {self.memory_gib:.0f} GiB, {self.kernel}, Python {self.python}, {self.file_system}"
+
+
+class Result(Struct, frozen=True, kw_only=True):
+    """One experiment, as it is kept. command: to get it again; versions: of the peers."""
+
+    experiment: str
+    title: str
+    command: str
+    date: str
+    machine: Machine
+    versions: Mapping[str, str]
+    rows: list[Row]
+
+
+def this_machine(work: Path) -> Machine:
+    """work: the folder where the runs happen."""
+    pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    kernel = f"{platform.system()} {platform.release()}"
+    cores = len(os.sched_getaffinity(0))
+    return Machine(cores, pages / (1 << 30), kernel, platform.python_version(), _file_system(work))
+
+
+def markdown(result: Result) -> str:
+    """The whole page."""
+    versions = ", ".join(f"{name} {version}" for name, version in result.versions.items() if version)
+    return "\n".join(
+        [
+            f"# {result.experiment}: {result.title}",
+            "",
+            *table(result.rows),
+            "",
+            f"- {result.date}, {result.machine}",
+            *([f"- {versions}"] if versions else []),
+            f"- again: `{result.command}`",
+            "- medians over the rounds, in which all run one after the other; *x ours* is the median of the rounds'",
+            "  ratios; CPU is of the command and all its children, memory that of its largest process",
+            "",
+        ]
+    )
+
+
+def table(rows: Sequence[Row]) -> list[str]:
+    """Lines of a markdown table."""
+    lines = [
+        "| case | jobs | runner | wall s | least-most | x ours | ms a job | CPU s | MiB | rounds |",
+        "| --- | ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    ours = {(row.case, row.jobs): row for row in rows if row.runner == "cwlbalsam"}
+    for row in rows:
+        begin = f"| {row.case} | {row.jobs:,} | {row.runner} |"
+        if row.trouble or not row.samples:
+            lines.append(f"{begin} {row.trouble or 'not run'} | | | | | | |")
+            continue
+        base = ours[row.case, row.jobs].samples
+        ratio = f"{median_ratio(base, row.samples):.2f}" if base else ""
+        lines.append(f"{begin} {_numbers(summarise(row.samples), ratio, row.jobs)} |")
+    return lines
+
+
+def write(result: Result, folder: Path) -> None:
+    """Keep `<experiment>.md` and `.json`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{result.experiment}.md").write_text(markdown(result))
+    encoded = msgspec.json.format(msgspec.json.encode(result), indent=1)
+    (folder / f"{result.experiment}.json").write_bytes(encoded + b"\n")
+
+
+def _numbers(summary: Summary, ratio: str, jobs: int) -> str:
+    columns = (
+        f"{summary.wall_seconds:.3f}",
+        f"{summary.least_seconds:.2f}-{summary.most_seconds:.2f}",
+        ratio,
+        f"{summary.wall_seconds / jobs * 1000:.3g}",
+        f"{summary.cpu_seconds:.2f}",
+        f"{summary.peak_bytes / MIB:.0f}",
+        str(summary.samples),
+    )
+    return " | ".join(columns)
+
+
+def _file_system(folder: Path) -> str:
+    mounts = [line.split() for line in Path("/proc/mounts").read_text().splitlines()]
+    found = [(len(mount[1]), mount[2]) for mount in mounts if folder.resolve().is_relative_to(mount[1])]
+    return max(found)[1] if found else "unknown"

@@ -1,0 +1,296 @@
+"""A run on this machine: what surrounds its coordinator."""
+
+import gc
+import os
+import shutil
+import signal
+import time
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec import Raw, Struct
+
+from cwlbalsam.cwl.relocation import relocate
+from cwlbalsam.cwl.tasks import Settings
+from cwlbalsam.errors import EXIT_BUG, EXIT_FAILED, EXIT_INTERRUPTED, UserError
+from cwlbalsam.executor.capacity import Capacity, Machine, detect_machine
+from cwlbalsam.executor.coordinator import Coordinator, Failure, Remembered, RetryPolicy
+from cwlbalsam.executor.events import Reporter, RunEnded, RunStarted
+from cwlbalsam.executor.pool import WorkerPool
+from cwlbalsam.executor.recovery import hold_alive
+from cwlbalsam.jobs.ids import new_run_id
+from cwlbalsam.jobs.model import JobKind, RunRecord
+from cwlbalsam.parser.cache import Loaded
+from cwlbalsam.parser.options import CompileOptions
+from cwlbalsam.service.home import Home
+from cwlbalsam.service.options import RunOptions
+from cwlbalsam.service.settings import make_settings
+from cwlbalsam.store import Store
+from cwlbalsam.store.base import RunStatus
+from cwlbalsam.store.host import this_host
+
+MAX_WORKERS = 16
+OBJECTS_PER_COLLECTION = 50_000
+"""A run makes millions of objects that stay: looking for garbage as often as Python does takes a third of its time."""
+MOVES_FILE = "moves.msgpack"
+
+
+class Asked(Struct, kw_only=True):
+    """What a run was asked for, kept with it to resume it."""
+
+    options: RunOptions
+    compiling: CompileOptions
+
+
+class Resumed(Struct, kw_only=True):
+    """The earlier part of a run that is taken up again."""
+
+    record: RunRecord
+    memory: dict[tuple[str, JobKind], Remembered]
+
+
+class RunResult(Struct, kw_only=True):
+    """outputs: the output object; of a failed run what there is of it, None if it was interrupted."""
+
+    run: str
+    exit_code: int
+    outputs: dict[str, Any] | None
+    failures: list[Failure] = []
+
+
+class LocalRun:
+    """One run of a Program, or the rest of one."""
+
+    def __init__(
+        self,
+        document: str,
+        loaded: Loaded,
+        values: Mapping[str, Any],
+        asked: Asked,
+        home: Home,
+        reporter: Reporter,
+        resumed: Resumed | None = None,
+    ) -> None:
+        self.document, self.loaded, self.values = document, loaded, values
+        self.asked, self.options, self.home, self.reporter = asked, asked.options, home, reporter
+        self.resumed = resumed
+        self.id = resumed.record.id if resumed else new_run_id()
+        self.outdir = Path(self.options.directory or ".", self.options.outdir).absolute()
+        self.folder = Path(resumed.record.directory) if resumed else _run_folder(self.options, home, self.id)
+        self.interrupted = False
+
+    def run(self, store: Store) -> RunResult:
+        """To its end, or until it is interrupted."""
+        thresholds = gc.get_threshold()
+        gc.set_threshold(OBJECTS_PER_COLLECTION, 20, 100)
+        try:
+            return self._run(store)
+        finally:
+            gc.set_threshold(*thresholds)
+
+    def _run(self, store: Store) -> RunResult:
+        started = time.time()
+        settings = make_settings(self.loaded.program, self.options, self.values, self.id, self.folder)
+        settings = msgspec.structs.replace(settings, reuse_folder=self._reuse_folder())
+        make_writable(self.outdir, "--outdir")
+        make_writable(self.folder / "jobs", "the run's directory")
+        alive = hold_alive(self.folder)
+        try:
+            pool = self._pool(settings)
+            pool.start()  # forks: before the loop and its threads
+            coordinator = self._coordinator(pool, store)
+            inputs = {name: Raw(msgspec.msgpack.encode(value)) for name, value in self.values.items()}
+            changes = coordinator.first_changes(inputs)
+            store.put_program(self.loaded.program.digest, self.loaded.encoded)
+            if self.resumed:
+                store.claim_run(self.resumed.record, os.getpid(), this_host().name, started)
+                store.apply(self.id, changes)
+            else:
+                store.create_run(self._record(started), changes)
+            self.reporter.report(RunStarted(self.id, self.document))
+            import asyncio  # the workers, forked before, import what they need meanwhile
+
+            asyncio.run(self._main(coordinator, pool))
+            return self._end(coordinator, store, started)
+        finally:
+            os.close(alive)
+
+    def _reuse_folder(self) -> str:
+        """Where results are kept for later runs; empty if they are not to be."""
+        if self.options.cachedir:
+            folder = Path(self.options.directory or ".", self.options.cachedir).absolute()
+        elif self.options.reuse:
+            folder = self.home.reuse
+        else:
+            return ""
+        make_writable(folder, "--cachedir" if self.options.cachedir else "the directory of results")
+        return str(folder)
+
+    def _pool(self, settings: Settings) -> WorkerPool:
+        capacity = Capacity(_machine(self.options, self.folder))
+        journals = self.folder / "journals"
+        journals.mkdir(exist_ok=True)
+        return WorkerPool(
+            self.options.workers or max(1, min(int(capacity.machine.cores), MAX_WORKERS)),
+            settings,
+            lambda _: self.loaded.encoded,
+            capacity=capacity,
+            scratch=self.folder,
+            journals=journals,
+        )
+
+    def _coordinator(self, pool: WorkerPool, store: Store) -> Coordinator:
+        return Coordinator(
+            self.loaded.program,
+            pool,
+            self.folder / "jobs",
+            write=lambda changes: store.apply(self.id, changes),
+            reporter=self.reporter,
+            stop_on_error=self.options.on_error == "stop",
+            retry=RetryPolicy(self.options.retries, self.options.retry_memory_factor),
+            memory=self.resumed.memory if self.resumed else None,
+        )
+
+    async def _main(self, coordinator: Coordinator, pool: WorkerPool) -> None:
+        import asyncio
+
+        loop = asyncio.get_running_loop()
+
+        def interrupt(*, drain: bool) -> None:
+            """The first Ctrl-C lets running jobs end, the second one ends them."""
+            coordinator.stop(drain=drain and not self.interrupted)
+            self.interrupted = True
+
+        with suppress(ValueError, RuntimeError):  # not in the main thread: whoever called us decides
+            loop.add_signal_handler(signal.SIGINT, lambda: interrupt(drain=True))
+            loop.add_signal_handler(signal.SIGTERM, lambda: interrupt(drain=False))
+        await pool.open(coordinator.outcomes, coordinator.started)
+        coordinator.start()
+        await coordinator.done.wait()
+        await pool.close(kill=coordinator.broken is not None)
+        if coordinator.broken is not None:
+            raise coordinator.broken
+
+    def _end(self, coordinator: Coordinator, store: Store, started: float) -> RunResult:
+        code = _exit_code(coordinator.failures, self.interrupted)
+        outputs: dict[str, Any] | None = None
+        message = coordinator.failures[0].error if coordinator.failures else ""
+        if not self.interrupted:
+            values = {name: msgspec.msgpack.decode(raw) for name, raw in coordinator.outputs().items()}
+            outputs = self._relocate(values)
+        status: RunStatus = "interrupted" if self.interrupted else "failed" if code else "finished"
+        packed = msgspec.msgpack.encode(outputs) if outputs is not None else None
+        store.finish_run(self.id, status, outputs=packed, message=message, ended=time.time())
+        if not code and not self.options.keep:
+            _clean(self.folder)
+        self.reporter.report(RunEnded(self.id, status, time.time() - started))
+        return RunResult(run=self.id, exit_code=code, outputs=outputs, failures=coordinator.failures)
+
+    def _relocate(self, values: dict[str, Any]) -> dict[str, Any]:
+        if self.options.outputs == "leave":
+            return values
+        owned = str(self.folder) if self.options.outputs == "move" else os.devnull
+        intent = self.folder / MOVES_FILE
+        return relocate(
+            values,
+            str(self.outdir),
+            owned,
+            checksums=self.options.compute_checksum,
+            intend=lambda moves: _write_intent(intent, moves),
+        )
+
+    def _record(self, started: float) -> RunRecord:
+        return RunRecord(
+            id=self.id,
+            name=Path(self.document.partition("#")[0]).stem,
+            document=self.document if "://" in self.document else str(Path(self.document).absolute()),
+            program=self.loaded.program.digest,
+            created=started,
+            directory=str(self.folder),
+            outdir=str(self.outdir),
+            inputs=msgspec.msgpack.encode(self.values),
+            options=msgspec.msgpack.encode(self.asked),
+            pid=os.getpid(),
+            host=this_host().name,
+        )
+
+
+def undo_moves(folder: Path) -> None:
+    """Bring back what an interrupted end of the run had moved into the output directory already."""
+    with suppress(FileNotFoundError):
+        moves = msgspec.msgpack.decode((folder / MOVES_FILE).read_bytes(), type=list[tuple[str, str]])
+        for source, target in reversed(moves):
+            if not os.path.lexists(source) and os.path.lexists(target):
+                shutil.move(target, source)
+        (folder / MOVES_FILE).unlink()
+
+
+def make_writable(folder: Path, what: str) -> None:
+    """Make a folder if it is not there. Raises UserError if nothing can be written in it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{what} {folder} cannot be made: {error.strerror}") from None
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise UserError(f"{what} {folder} is not writable", hint="choose another one, or change its permissions")
+
+
+def _write_intent(path: Path, moves: list[tuple[str, str]]) -> None:
+    with path.open("wb") as file:
+        file.write(msgspec.msgpack.encode(moves))
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _exit_code(failures: Iterable[Failure], interrupted: bool) -> int:
+    if interrupted:
+        return EXIT_INTERRUPTED
+    if any(failure.bug for failure in failures):
+        return EXIT_BUG
+    return EXIT_FAILED if list(failures) else 0
+
+
+def _run_folder(options: RunOptions, home: Home, run: str) -> Path:
+    if options.tmpdir_prefix:
+        return Path(f"{Path(options.directory or '.').absolute() / options.tmpdir_prefix}{run}")
+    return home.run_directory(run)
+
+
+def _machine(options: RunOptions, folder: Path) -> Machine:
+    machine = detect_machine(folder)
+    return Machine(
+        cores=options.cores or machine.cores,
+        ram=options.ram or machine.ram,
+        tmpdir=machine.tmpdir,
+        gpus=machine.gpus,
+        jobs=options.parallel_max or machine.jobs,
+    )
+
+
+def _clean(folder: Path) -> None:
+    """Remove what the run has left, but for what its commands printed."""
+    for shard in (folder / "jobs").iterdir():
+        for entry in os.scandir(shard):
+            if entry.is_dir(follow_symlinks=False):
+                _remove_directory(entry.path)
+            elif not entry.name.endswith(".log"):
+                Path(entry.path).unlink(missing_ok=True)
+        with suppress(OSError):
+            shard.rmdir()
+    shutil.rmtree(folder / "journals", ignore_errors=True)
+    for path in (folder / MOVES_FILE, folder / "alive"):
+        path.unlink(missing_ok=True)
+    for path in (folder / "jobs", folder):
+        with suppress(OSError):
+            path.rmdir()
+
+
+def _remove_directory(path: str) -> None:
+    """Most are empty, their files having moved to the output directory: a tree's walk would cost ten system calls."""
+    try:
+        Path(path).rmdir()
+    except OSError:
+        shutil.rmtree(path, ignore_errors=True)
