@@ -444,12 +444,13 @@ class Coordinator:
                 doomed.extend(child.children)
 
     def _move(self, job: LiveJob, event: Event, outcome: Outcome | None = None, message: str = "") -> None:
-        job.state = advance(job.state, event)
-        if job.kept:
-            if job.state is State.JOB_FINISHED:
-                return  # as the store has it
+        state = advance(job.state, event)
+        if job.kept and state is not State.JOB_FINISHED:  # else it is as the store has it
             job.kept = False
             self._changes.restarts.append(_stored(job))
+        job.state = state
+        if job.kept:
+            return
         kept = msgspec.msgpack.encode(outcome) if outcome is not None else None
         self._changes.moves.append(
             Move(
