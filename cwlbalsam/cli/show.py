@@ -78,10 +78,10 @@ def print_steps(steps: list[StepView]) -> None:
     if not steps:
         return
     click.echo()
-    header = ["STEP", "DONE ", "SKIPPED ", "RUNNING ", "WAITING ", "FAILED ", "LONGEST ", "CPU ", "MEMORY "]
+    header = ["STEP", "DONE ", "REUSED ", "SKIPPED ", "RUNNING ", "WAITING ", "FAILED ", "LONGEST ", "CPU ", "MEMORY "]
     rows = []
     for step in steps:
-        counts = map(number, (step.skipped, step.running, step.waiting, step.failed))
+        counts = map(number, (step.reused, step.skipped, step.running, step.waiting, step.failed))
         used = (duration(step.longest_seconds), duration(step.cpu_seconds), size(step.peak_memory_bytes))
         rows.append([step.name, f"{step.done}/{step.total}", *counts, *used])
     print_table(header, rows)
@@ -95,7 +95,7 @@ def print_jobs(jobs: list[StoredJob]) -> None:
     for job in jobs:
         ending = ending_of(job)
         said = (ending.error or job.message).partition("\n")[0]
-        state = "SKIPPED" if ending.ending == "skipped" else job.state.name
+        state = "SKIPPED" if ending.ending == "skipped" else "REUSED" if ending.reused else job.state.name
         used = [duration(ending.ended - ending.started), duration(ending.cpu_seconds), size(ending.peak_memory_bytes)]
         rows.append([str(job.id), job.name, state, number(job.attempt), *(used if job.outcome else [""] * 3), said])
     print_table(["ID ", "JOB", "STATE", "ATTEMPT ", "TIME ", "CPU ", "MEMORY ", "MESSAGE"], rows)

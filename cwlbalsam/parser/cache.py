@@ -83,7 +83,7 @@ def _read(path: Path) -> Loaded | None:
         if any(_digest(url) != known for url, known in entry.files.items()):
             return None
         return _loaded(entry, cached=True)
-    except (OSError, msgspec.DecodeError):
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
         return None
 
 

@@ -32,6 +32,7 @@ EXTENSIONS = {
     "v1.2": "extensions-v1.2.yml",
     "v1.3.0-dev1": "extensions-v1.3.yml",
 }
+NO_FILE = "test"  # where schema-salad says a node stands that it made itself
 MAX_SUGGESTIONS = 3
 UNDEFINED = re.compile(r"contains undefined reference to '(file://[^']*)'")
 UNREACHABLE = re.compile(r"(Field '.*') contains undefined reference to '(https?://[^']*)'")
@@ -189,7 +190,9 @@ def place_of(node: Any, key: str | int | None, document: Document) -> str:
     position = getattr(node, "lc", None)
     if position is None:
         return show_uri(document.uri)
-    name = getattr(position, "filename", None) or document.uri
+    name = getattr(position, "filename", None)
+    if name in (None, "", NO_FILE):
+        name = document.uri
     data = position.data or {}
     entry = data.get(key) if isinstance(data, dict) and key is not None else None
     line, column = (entry[0], entry[1]) if entry else (position.line or 0, position.col or 0)

@@ -6,7 +6,7 @@ import shutil
 import signal
 import time
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ from cwlbalsam.parser.options import CompileOptions
 from cwlbalsam.service.home import Home
 from cwlbalsam.service.options import RunOptions
 from cwlbalsam.service.settings import make_settings
-from cwlbalsam.store import Store
+from cwlbalsam.store import Store, open_store
 from cwlbalsam.store.base import RunStatus
 from cwlbalsam.store.host import this_host
 
@@ -82,40 +82,56 @@ class LocalRun:
         self.folder = Path(resumed.record.directory) if resumed else _run_folder(self.options, home, self.id)
         self.interrupted = False
 
-    def run(self, store: Store) -> RunResult:
+    def run(self) -> RunResult:
         """To its end, or until it is interrupted."""
         thresholds = gc.get_threshold()
         gc.set_threshold(OBJECTS_PER_COLLECTION, 20, 100)
         try:
-            return self._run(store)
+            return self._run()
         finally:
             gc.set_threshold(*thresholds)
 
-    def _run(self, store: Store) -> RunResult:
+    def _run(self) -> RunResult:
         started = time.time()
         settings = make_settings(self.loaded.program, self.options, self.values, self.id, self.folder)
+        settings = msgspec.structs.replace(settings, reuse_folder=self._reuse_folder())
         make_writable(self.outdir, "--outdir")
         make_writable(self.folder / "jobs", "the run's directory")
         alive = hold_alive(self.folder)
         try:
             pool = self._pool(settings)
-            pool.start()  # forks: before the loop and its threads
-            coordinator = self._coordinator(pool, store)
-            inputs = {name: Raw(msgspec.msgpack.encode(value)) for name, value in self.values.items()}
-            changes = coordinator.first_changes(inputs)
-            store.put_program(self.loaded.program.digest, self.loaded.encoded)
-            if self.resumed:
-                store.claim_run(self.resumed.record, os.getpid(), this_host().name, started)
-                store.apply(self.id, changes)
-            else:
-                store.create_run(self._record(started), changes)
-            self.reporter.report(RunStarted(self.id, self.document))
-            import asyncio  # the workers, forked before, import what they need meanwhile
-
-            asyncio.run(self._main(coordinator, pool))
-            return self._end(coordinator, store, started)
+            pool.start()  # forks: before the loop and its threads, and while this process is small
+            with closing(open_store(self.home.path)) as store:
+                return self._conduct(pool, store, started)
         finally:
             os.close(alive)
+
+    def _conduct(self, pool: WorkerPool, store: Store, started: float) -> RunResult:
+        coordinator = self._coordinator(pool, store)
+        inputs = {name: Raw(msgspec.msgpack.encode(value)) for name, value in self.values.items()}
+        changes = coordinator.first_changes(inputs)
+        store.put_program(self.loaded.program.digest, self.loaded.encoded)
+        if self.resumed:
+            store.claim_run(self.resumed.record, os.getpid(), this_host().name, started)
+            store.apply(self.id, changes)
+        else:
+            store.create_run(self._record(started), changes)
+        self.reporter.report(RunStarted(self.id, self.document))
+        import asyncio  # the workers, forked before, import what they need meanwhile
+
+        asyncio.run(self._main(coordinator, pool))
+        return self._end(coordinator, store, started)
+
+    def _reuse_folder(self) -> str:
+        """Where results are kept for later runs; empty if they are not to be."""
+        if self.options.cachedir:
+            folder = Path(self.options.directory or ".", self.options.cachedir).absolute()
+        elif self.options.reuse:
+            folder = self.home.reuse
+        else:
+            return ""
+        make_writable(folder, "--cachedir" if self.options.cachedir else "the directory of results")
+        return str(folder)
 
     def _pool(self, settings: Settings) -> WorkerPool:
         capacity = Capacity(_machine(self.options, self.folder))
@@ -155,7 +171,7 @@ class LocalRun:
         with suppress(ValueError, RuntimeError):  # not in the main thread: whoever called us decides
             loop.add_signal_handler(signal.SIGINT, lambda: interrupt(drain=True))
             loop.add_signal_handler(signal.SIGTERM, lambda: interrupt(drain=False))
-        await pool.open(coordinator.outcomes)
+        await pool.open(coordinator.outcomes, coordinator.started)
         coordinator.start()
         await coordinator.done.wait()
         await pool.close(kill=coordinator.broken is not None)

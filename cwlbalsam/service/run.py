@@ -48,7 +48,7 @@ def run_document(
         reporter.report(Warned(warning))
     check_inputs(loaded.program, order.values, order)
     run = LocalRun(document, loaded, order.values, Asked(options=options, compiling=compiling), home, reporter)
-    return _run(run, home)
+    return _run(run)
 
 
 def resume_run(
@@ -81,7 +81,7 @@ def resume_run(
     resumed = Resumed(record=record, memory=remember(store, record))
     asked = Asked(options=options, compiling=asked.compiling)
     store.close()
-    return _run(LocalRun(document or record.document, loaded, values, asked, home, reporter, resumed), home)
+    return _run(LocalRun(document or record.document, loaded, values, asked, home, reporter, resumed))
 
 
 def remember(store: Store, record: RunRecord) -> dict[tuple[str, JobKind], Remembered]:
@@ -159,12 +159,8 @@ def _narrowed(loaded: Loaded, options: RunOptions) -> Loaded:
     return msgspec.structs.replace(loaded, program=part, encoded=msgspec.msgpack.encode(part))
 
 
-def _run(run: LocalRun, home: Home) -> RunResult:
-    store = open_store(home.path)
-    try:
-        result = run.run(store)
-    finally:
-        store.close()
+def _run(run: LocalRun) -> RunResult:
+    result = run.run()
     return msgspec.structs.replace(result, outputs=spell_out(result.outputs))
 
 

@@ -1,7 +1,6 @@
 """What is done with runs that exist: look at them, end them, remove them."""
 
 import os
-import re
 import shutil
 import signal
 import stat
@@ -13,9 +12,12 @@ from typing import Literal
 import msgspec
 from msgspec import Struct
 
+from cwlbalsam.cwl.pruning import prune
+from cwlbalsam.cwl.tasks import Invocation
 from cwlbalsam.errors import UserError
 from cwlbalsam.jobs.ids import short_run_id
 from cwlbalsam.jobs.model import RunRecord, State
+from cwlbalsam.jobs.names import step_of
 from cwlbalsam.jobs.states import FINAL
 from cwlbalsam.service.home import Home
 from cwlbalsam.store import Store, StoredJob
@@ -50,6 +52,8 @@ class Ending(Struct):
     cpu_seconds: float = 0.0
     peak_memory_bytes: int = 0
     log: str = ""
+    reused: bool = False
+    command: Invocation | None = None
 
 
 class StepView(Struct, kw_only=True):
@@ -58,6 +62,7 @@ class StepView(Struct, kw_only=True):
     name: str
     total: int = 0
     done: int = 0
+    reused: int = 0  # of those done
     skipped: int = 0
     running: int = 0
     failed: int = 0
@@ -105,7 +110,7 @@ def view_steps(jobs: Iterable[StoredJob]) -> list[StepView]:
     for job in jobs:
         if job.kind != "job":
             continue
-        name = re.sub(r"\[[\d,]*\]", "", job.name)
+        name = step_of(job.name)
         _count(steps.setdefault(name, StepView(name=name)), job)
     return list(steps.values())
 
@@ -116,6 +121,7 @@ def _count(step: StepView, job: StoredJob) -> None:
     if job.state == State.JOB_FINISHED:
         step.skipped += ending.ending == "skipped"
         step.done += ending.ending != "skipped"
+        step.reused += ending.reused
     elif job.state in FAILED_STATES:
         step.failed += 1
     elif job.state == State.RUNNING:
@@ -144,6 +150,12 @@ def find_jobs(store: Store, run_id: str, pattern: str) -> list[StoredJob]:
     if not found:
         raise UserError(f"no job '{pattern}' in run {run_id}", hint="`cwlbalsam show RUN --jobs` lists the jobs")
     return found
+
+
+def prune_results(store: Store, home: Home, seconds: float) -> int:
+    """Remove results that no run has used for this time, but none that a running one may use; says how many."""
+    running = [run.created for run in store.runs(0, ["running"]) if liveness(run) != "gone"]
+    return prune(str(home.reuse), min([time.time() - seconds, *running]))
 
 
 # --- processes -----------------------------------------------------------------------------------------------------
