@@ -23,6 +23,7 @@ from cwlbalsam.parser.options import CompileOptions
 from cwlbalsam.service.home import Home, find_home
 from cwlbalsam.service.inputs import InputSource, JobOrder, check_inputs, load_inputs, read_job_file
 from cwlbalsam.service.local import Asked, LocalRun, Resumed, RunResult, make_writable, undo_moves
+from cwlbalsam.service.masking import secrets_of
 from cwlbalsam.service.options import RunOptions
 from cwlbalsam.service.overrides import absolute_overrides, document_uri, read_overrides
 from cwlbalsam.service.settings import choose_engine
@@ -72,6 +73,8 @@ def resume_run(
         raise UserError(f"nothing is left of run {record.id}: {folder} is gone", hint="run the document again")
     loaded = _narrowed(load_program(document or record.document, asked.compiling, home.programs), options)
     values = msgspec.msgpack.decode(record.inputs)
+    if secrets_of(loaded.program, values):
+        raise UserError(f"run {record.id} had secret inputs, which are not kept", hint="run the document again")
     check_inputs(loaded.program, values)
     os.close(hold_alive(folder))  # waits until the last process of the earlier part is gone
     end_survivors(folder)

@@ -101,17 +101,10 @@ def test_requirements_in_the_job_file_count(place: Workplace) -> None:
 
 
 def test_a_process_of_a_graph_is_run_by_its_name(place: Workplace) -> None:
-    one = (
-        SAY.replace("\ncwlVersion: v1.2\nclass", "\n- id: NAME\n  class")
-        .replace("\n", "\n  ")
-        .replace("  - id", "- id")
-    )
-    one = one.replace('  $namespaces: {cwltool: "http://commonwl.org/cwltool#"}\n', "")
-    text = (
-        "cwlVersion: v1.2\n$graph:"
-        + one.replace("NAME", "loud").replace('echo "', 'echo "!')
-        + one.replace("NAME", "main")
-    )
+    bare = SAY.replace("\ncwlVersion: v1.2\n", "").replace("\n", "\n  ")
+    bare = bare.replace('$namespaces: {cwltool: "http://commonwl.org/cwltool#"}\n', "id: NAME\n")
+    graph = [bare.replace("NAME", "loud").replace('echo "', 'echo "!'), bare.replace("NAME", "main")]
+    text = "cwlVersion: v1.2\n$graph:\n" + "\n".join(f"- {process}" for process in graph)
     place.write("graph.cwl", text)
     assert said(place.outputs("graph.cwl", {"word": "hi"})) == "hi\n"
     assert said(place.outputs("graph.cwl#loud", {"word": "hi"})) == "!hi\n"
@@ -175,9 +168,8 @@ cwlVersion: v1.2
 class: Workflow
 $namespaces: {ex: "http://example.org/"}
 $schemas: [ontology.ttl]
-requirements:
-  InlineJavascriptRequirement: {expressionLib: [{$include: lib.js}]}
-inputs: {$import: inputs.yml}
+requirements: [{$import: javascript.yml}]
+inputs: {word: {type: string, default: a}}
 steps: {step: {run: tool.cwl, in: {word: word}, out: [result]}}
 outputs: {result: {type: string, outputSource: step/result}}
 """
@@ -185,7 +177,7 @@ FILES = {
     "wf.cwl": CACHED,
     "ontology.ttl": "<http://e.org/a> <http://www.w3.org/2000/01/rdf-schema#subClassOf> <http://e.org/b> .",
     "lib.js": "function f(x) { return x + '1'; }",
-    "inputs.yml": "{word: {type: string, default: a}}",
+    "javascript.yml": "{class: InlineJavascriptRequirement, expressionLib: [{$include: lib.js}]}",
     "tool.cwl": "{cwlVersion: v1.2, class: ExpressionTool, inputs: {word: string}, outputs: {result: string},"
     " expression: '$({result: f(inputs.word)})'}",
 }
@@ -207,9 +199,9 @@ def test_a_second_run_imports_no_front_end(place: Workplace) -> None:
     ("name", "old", "new", "result"),
     [
         ("lib.js", "'1'", "'2'", "a2"),
-        ("inputs.yml", "default: a", "default: b", "b1"),
-        ("tool.cwl", "f(inputs.word)", "f('tool')", "tool1"),
-        ("wf.cwl", "lib.js}", "lib.js}, 'function g() {}'", "a1"),
+        ("javascript.yml", "lib.js}", "lib.js}, 'function f(x) { return x + 9; }'", "a9"),
+        ("tool.cwl", "f(inputs.word)", "f(inputs.word + inputs.word)", "aa1"),
+        ("wf.cwl", "default: a", "default: b", "b1"),
         ("ontology.ttl", "e.org/b", "e.org/c", "a1"),
     ],
 )
