@@ -27,6 +27,7 @@ from cwlbalsam.jobs.states import FINAL
 from cwlbalsam.parser.cache import Loaded
 from cwlbalsam.parser.options import CompileOptions
 from cwlbalsam.service.home import Home
+from cwlbalsam.service.masking import mask, mask_changes, secrets_of
 from cwlbalsam.service.options import RunOptions
 from cwlbalsam.service.settings import make_settings
 from cwlbalsam.store import Store, open_store
@@ -83,6 +84,7 @@ class LocalRun:
         self.outdir = Path(self.options.directory or ".", self.options.outdir).absolute()
         self.folder = Path(resumed.record.directory) if resumed else _run_folder(self.options, home, self.id)
         self.interrupted = False
+        self.secrets = secrets_of(loaded.program, values)
 
     def run(self, store: Store | None = None) -> RunResult:
         """To its end, or until it is interrupted. store: the home's, if it is open already."""
@@ -118,9 +120,9 @@ class LocalRun:
             store.put_program(self.loaded.program.digest, self.loaded.encoded)
             if self.resumed:
                 store.claim_run(self.resumed.record, self._record(started))
-                store.apply(self.id, changes)
+                store.apply(self.id, mask_changes(changes, self.secrets))
             else:
-                store.create_run(self._record(started), changes)
+                store.create_run(self._record(started), mask_changes(changes, self.secrets))
             self.reporter.report(RunStarted(self.id, self.document))
             import asyncio  # the workers, forked before, import what they need meanwhile
 
@@ -142,7 +144,7 @@ class LocalRun:
             lambda _: self.loaded.encoded,
             capacity=capacity,
             scratch=self.folder,
-            journals=journals,
+            journals=None if self.secrets else journals,  # what is journalled is not masked
         )
 
     def _coordinator(self, pool: WorkerPool, store: Store) -> Coordinator:
@@ -150,7 +152,7 @@ class LocalRun:
             self.loaded.program,
             pool,
             self.folder / "jobs",
-            write=lambda changes: store.apply(self.id, changes),
+            write=lambda changes: store.apply(self.id, mask_changes(changes, self.secrets)),
             reporter=self.reporter,
             stop_on_error=self.options.on_error == "stop",
             retry=RetryPolicy(self.options.retries, self.options.retry_memory_factor),
@@ -190,7 +192,7 @@ class LocalRun:
             outputs = self._relocate(values)
             self._drop_obsolete(coordinator, store)
         status: RunStatus = "interrupted" if self.interrupted else "failed" if code else "finished"
-        packed = msgspec.msgpack.encode(outputs) if outputs is not None else None
+        packed = mask(msgspec.msgpack.encode(outputs), self.secrets) if outputs is not None else None
         store.finish_run(self.id, status, outputs=packed, message=message, ended=time.time())
         if not code and not self.options.keep:
             _clean(self.folder)
@@ -232,7 +234,7 @@ class LocalRun:
             claimed=started,
             directory=str(self.folder),
             outdir=str(self.outdir),
-            inputs=msgspec.msgpack.encode(self.values),
+            inputs=mask(msgspec.msgpack.encode(self.values), self.secrets),
             options=msgspec.msgpack.encode(self.asked),
             pid=os.getpid(),
             host=this_host().name,
