@@ -32,6 +32,7 @@ def command(run: str, document: str, quiet: bool, **given: Any) -> None:
     from cwlbalsam.service.run import resume_run
 
     changes = {name: value for name, value in given.items() if value is not None}
-    result = resume_run(run, find_home(), changes, document, Progress(RunOptions(quiet=quiet)))
+    with Progress(RunOptions(quiet=quiet)) as progress:
+        result = resume_run(run, find_home(), changes, document, progress)
     print_object(result.outputs)
     click.get_current_context().exit(result.exit_code)
