@@ -14,7 +14,7 @@ setup(
     package_data={
         "cwlbalsam": ["py.typed"],
         "cwlbalsam.service.report": ["page.css", "page.js"],
-        "cwlbalsam.store": ["migrations/*.py", "migrations/*.mako", "migrations/versions/*.py"],
+        "cwlbalsam.store": ["schema.sql", "migrations/*.py", "migrations/*.mako", "migrations/versions/*.py"],
     },
     install_requires=[
         "cwltool>=3.1.20240708091337",

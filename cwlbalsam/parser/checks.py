@@ -3,8 +3,6 @@
 import difflib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-import networkx
-
 from cwlbalsam.cwl.records import (
     ArrayType,
     EnumType,
@@ -253,6 +251,8 @@ def _without_null(value: Type) -> Type:
 
 
 def _check_cycles(workflow: WorkflowProcess) -> Iterator[Problem]:
+    import networkx  # takes longer than to compile a small document
+
     places = {step.name: step.place for step in workflow.steps}
     graph = networkx.DiGraph()
     for step in workflow.steps:
