@@ -17,8 +17,9 @@ from cwlbalsam.cwl.relocation import Intent, relocate, undo
 from cwlbalsam.cwl.tasks import Settings
 from cwlbalsam.errors import EXIT_BUG, EXIT_FAILED, EXIT_INTERRUPTED, UserError
 from cwlbalsam.executor.capacity import Capacity, Machine, detect_machine
-from cwlbalsam.executor.coordinator import Coordinator, Failure, Remembered, RetryPolicy
+from cwlbalsam.executor.coordinator import Coordinator
 from cwlbalsam.executor.events import Reporter, RunEnded, RunStarted
+from cwlbalsam.executor.live import Failure, Remembered, RetryPolicy
 from cwlbalsam.executor.pool import WorkerPool
 from cwlbalsam.executor.recovery import hold_alive
 from cwlbalsam.jobs.ids import new_run_id

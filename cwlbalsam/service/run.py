@@ -14,9 +14,9 @@ from cwlbalsam.cwl.tasks import Outcome
 from cwlbalsam.cwl.values import files_and_directories, path_of
 from cwlbalsam.errors import UserError
 from cwlbalsam.executor.containers import container_prefix
-from cwlbalsam.executor.coordinator import Remembered
 from cwlbalsam.executor.events import Event, JobEnded, Reporter, Silent, Warned
 from cwlbalsam.executor.journal import read_journals
+from cwlbalsam.executor.live import Remembered
 from cwlbalsam.executor.recovery import end_survivors, hold_alive
 from cwlbalsam.jobs.model import JobKind, RunRecord, State
 from cwlbalsam.parser.cache import Loaded, load_program
