@@ -168,10 +168,11 @@ class Coordinator:
 
     def started(self, numbers: Iterable[int]) -> None:
         """Tell which jobs have got their share of the machine."""
-        for number in numbers:
-            job = self.jobs[number]
-            if job.plan.kind == "job" and job.grant is not None:  # without one, only its size is asked for
-                self._reporter.report(JobStarted(job.plan.name, number))
+        with self._ending():
+            for number in numbers:
+                job = self.jobs[number]
+                if job.plan.kind == "job" and job.grant is not None:  # without one, only its size is asked for
+                    self._reporter.report(JobStarted(job.plan.name, number))
 
     def stop(self, *, drain: bool = False) -> None:
         """Start nothing more, and end what runs (drain: let it run to its end); `done` is set when all have ended."""
@@ -243,6 +244,7 @@ class Coordinator:
             match job.plan.kind:
                 case "gather":
                     self._finish(job, self._resolve(job))
+                    self._elements.forget(job.plan.after[0])  # its scatter, all of whose jobs have ended
                 case "scatter":
                     self._scatter(job)
                 case _:
@@ -442,12 +444,13 @@ class Coordinator:
                 doomed.extend(child.children)
 
     def _move(self, job: LiveJob, event: Event, outcome: Outcome | None = None, message: str = "") -> None:
-        job.state = advance(job.state, event)
-        if job.kept:
-            if job.state is State.JOB_FINISHED:
-                return  # as the store has it
+        state = advance(job.state, event)
+        if job.kept and state is not State.JOB_FINISHED:  # else it is as the store has it
             job.kept = False
             self._changes.restarts.append(_stored(job))
+        job.state = state
+        if job.kept:
+            return
         kept = msgspec.msgpack.encode(outcome) if outcome is not None else None
         self._changes.moves.append(
             Move(

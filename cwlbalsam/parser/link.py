@@ -96,7 +96,7 @@ class Linker:
 
     def _workflow(self, node: Node, inherited: Inherited, name: str) -> WorkflowProcess:
         inputs, outputs = lower_fields(node, self.types)
-        step_nodes = node.children("steps")
+        step_nodes = node.named_children("steps")
         sources = _sources(node, step_nodes)
         steps = []
         for step_node in step_nodes:
@@ -141,7 +141,7 @@ class Linker:
         step = Step(
             name=name,
             run=run,
-            inputs=tuple(self._link_record(entry, "source", sources) for entry in node.children("in")),
+            inputs=tuple(self._link_record(entry, "source", sources) for entry in node.named_children("in")),
             outputs=tuple(shortname(_identifier(entry)) for entry in as_list(node.get("out"))),
             scatter=scatter,
             scatter_method=method or "dotproduct",

@@ -129,3 +129,21 @@ def test_cwltools_loop_is_refused_where_it_could_not_loop(tmp_path: Path, place:
         document = {**workflow({"s": step(tool())}), "requirements": loop}
     with pytest.raises(DocumentError, match="only be a requirement of a step"):
         compile_text(tmp_path, document)
+
+
+@pytest.mark.parametrize("key", ["steps", "inputs", "outputs", "in"])
+def test_a_name_that_is_there_twice_is_told_with_both_places(tmp_path: Path, key: str) -> None:
+    one: dict[str, Any] = {"id": "s", **step(tool())}
+    document = {**workflow({}), "steps": [one]}
+    double: dict[str, Any] = {
+        "steps": one,
+        "inputs": {"id": "x", "type": "Any"},
+        "outputs": {"id": "o", "type": "Any?"},
+        "in": {"id": "x"},
+    }
+    (one if key == "in" else document)[key] = [double[key], double[key]]
+    name = double[key]["id"]
+    with pytest.raises(
+        DocumentError, match=rf"main.cwl:\d+:\d+: '{name}' is there twice under '{key}'\n    first at /.*"
+    ):
+        compile_text(tmp_path, document)
