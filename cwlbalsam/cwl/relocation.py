@@ -4,6 +4,7 @@ import errno
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from typing import Any, Literal
 
 from msgspec import Struct
@@ -81,8 +82,23 @@ def plan_relocation(outputs: dict[str, Any], outdir: str, owned: str) -> Relocat
     return Relocation(outputs, planner.actions())
 
 
+class _RealPaths:
+    """os.path.realpath for many absolute paths, which have most of their folders in common."""
+
+    def __init__(self) -> None:
+        self._folder = lru_cache(maxsize=256)(self.of)
+
+    def of(self, path: str) -> str:
+        folder, name = os.path.split(path)
+        if name in ("", ".", ".."):
+            return os.path.realpath(path)
+        real = f"{self._folder(folder).rstrip('/')}/{name}"
+        return os.path.realpath(real) if os.path.islink(real) else real
+
+
 class _Planner:
     def __init__(self, outdir: str, owned: str) -> None:
+        self._real = _RealPaths()
         self.outdir = outdir
         self.owned = owned
         self._prepare: list[Action] = []
@@ -96,7 +112,7 @@ class _Planner:
         if is_remote(value):
             return
         members = list(_group(value))
-        sources = [_source(member) for member in members]
+        sources = [_source(member, self._real) for member in members]
         known = [self._known(source, folder, member) for source, member in zip(sources, members, strict=True)]
         names = self._names(members, known, folder)
         for member, source, target, name in zip(members, sources, known, names, strict=True):
@@ -188,12 +204,12 @@ def _group(value: Value) -> Iterator[Value]:
         yield from _group(member)
 
 
-def _source(value: Value) -> str | None:
+def _source(value: Value, real: _RealPaths) -> str | None:
     """Real path of what a value refers to; None for a literal."""
     if "location" not in value:
         return None
-    path = os.path.realpath(path_of(value))
-    if not os.path.exists(path):
+    path = real.of(path_of(value))
+    if not os.path.lexists(path):
         raise JobError(f"output {path} is gone")
     return path
 
@@ -225,6 +241,7 @@ def _leaves(link: str, directory: str) -> bool:
 
 def perform(actions: list[Action]) -> None:
     """Each file appears under its name whole or not at all."""
+    real = _RealPaths()
     for action in actions:
         try:
             os.makedirs(os.path.dirname(action.target), exist_ok=True)
@@ -232,7 +249,7 @@ def perform(actions: list[Action]) -> None:
                 os.makedirs(action.target, exist_ok=True)
             elif action.kind == "write":
                 _write(action.target, action.text)
-            elif os.path.realpath(action.target) != action.source:
+            elif real.of(action.target) != action.source:
                 _transfer(action.source, action.target, move=action.kind == "move")
         except OSError as error:
             raise JobError(f"cannot put output {action.target} in place: {error.strerror}") from error

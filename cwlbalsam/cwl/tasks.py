@@ -23,7 +23,7 @@ class Grant(Struct, frozen=True, omit_defaults=True):
     gpus: int = 0
 
 
-class Task(Struct, frozen=True, omit_defaults=True, kw_only=True):
+class Task(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
     """step: (process index of the workflow, index of the step) whose value_from and when come first, if any.
 
     directory: the job's own directory, absolute; the worker makes it. workdir_from: the directory of the iteration or
@@ -46,7 +46,24 @@ class Task(Struct, frozen=True, omit_defaults=True, kw_only=True):
     top: bool = False  # inputs come from the user: discover secondary files, check that files exist
 
 
-class Outcome(Struct, frozen=True, omit_defaults=True, kw_only=True):
+class Invocation(Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """A command as it was started, to try again by hand; secrets are hidden. Paths are the host's.
+
+    inherits: `environment` comes on top of the caller's own (the client of a container engine); else it is all there
+    is. tmpdir: the folder lent to the job, which is gone. stdin, stdout, stderr: "" where nothing was redirected.
+    """
+
+    argv: list[str]
+    environment: dict[str, str] = {}
+    inherits: bool = False
+    cwd: str = ""
+    tmpdir: str = ""
+    stdin: str = ""
+    stdout: str = ""
+    stderr: str = ""
+
+
+class Outcome(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
     """ending: done, skipped (`when` was false), failed (for good), temporary (worth a retry), timeout.
 
     Times are seconds since the epoch; sizes bytes; bytes count what the process tree passed to read and write calls.
@@ -66,7 +83,9 @@ class Outcome(Struct, frozen=True, omit_defaults=True, kw_only=True):
     written_bytes: int = 0
     fingerprint: bytes = b""
     log: str = ""  # file with what the command printed and nobody captured, if anything
+    reused: bool = False  # an earlier run's result was taken over: nothing ran, exit_code and log are of then
     bug: bool = False  # our own mistake, not the job's: `error` has the traceback and the run exits with 3
+    command: Invocation | None = None  # of an attempt that did not end well
 
 
 class Settings(Struct, frozen=True, omit_defaults=True, kw_only=True):
@@ -89,3 +108,4 @@ class Settings(Struct, frozen=True, omit_defaults=True, kw_only=True):
     path: str = "/usr/local/bin:/usr/bin:/bin"
     mpi_command: tuple[str, ...] = ("mpirun", "-n")
     mpi_environment: dict[str, str] = {}
+    reuse_folder: str = ""  # absolute; where results are kept and found again; empty: nowhere

@@ -6,7 +6,7 @@ Values pass through as msgpack and are never decoded here.
 
 import hashlib
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,13 +22,14 @@ from cwlbalsam.cwl.tasks import Grant, Outcome, Task, TaskMode
 from cwlbalsam.errors import JobError
 from cwlbalsam.executor.events import JobEnded, JobsAdded, JobStarted, Reporter
 from cwlbalsam.jobs.model import BalsamJob, Changes, JobKind, Move, State
+from cwlbalsam.jobs.names import job_directory, step_of
 from cwlbalsam.jobs.references import NULL, Elements, array_items, is_array, pack_map, pack_trees, resolve
 from cwlbalsam.jobs.states import FINAL, Event, advance
 from cwlbalsam.parser.expand import Expander, Expansion, Planned
 
 MAX_LOSSES = 3  # a job that has ended so many workers gets no other one
 KILLED = {-9, 137}  # exit codes of a command that was killed, as the kernel does when memory is short
-JOBS_PER_FOLDER = 1000
+MAX_IN_FLIGHT = 4096  # jobs at the pool; the others wait here, where each costs less memory
 BOOKKEEPING = Grant(cores=0.0, ram=0.0, tmpdir=0.0, outdir=0.0)
 
 
@@ -62,7 +63,7 @@ class RetryPolicy(Struct, frozen=True):
 NO_RETRY = RetryPolicy()
 
 
-class LiveJob(Struct, weakref=False):
+class LiveJob(Struct, weakref=False, gc=False):
     """A job as the coordinator knows it. outputs: once it is done; a port that is missing is null.
 
     losses: workers that it has lost. failures: attempts that ended badly. kept: the store has it as finished already.
@@ -165,6 +166,14 @@ class Coordinator:
                     self._take(job, outcome)
             self._work()
 
+    def started(self, numbers: Iterable[int]) -> None:
+        """Tell which jobs have got their share of the machine."""
+        with self._ending():
+            for number in numbers:
+                job = self.jobs[number]
+                if job.plan.kind == "job" and job.grant is not None:  # without one, only its size is asked for
+                    self._reporter.report(JobStarted(job.plan.name, number))
+
     def stop(self, *, drain: bool = False) -> None:
         """Start nothing more, and end what runs (drain: let it run to its end); `done` is set when all have ended."""
         with self._ending():
@@ -199,10 +208,10 @@ class Coordinator:
             self.done.set()
 
     def _work(self) -> None:
-        while self._finished or self._ready:
+        while self._finished or (self._ready and len(self._running) < MAX_IN_FLIGHT):
             while self._finished:
                 self._release(self._finished.popleft())
-            while self._ready and not self._finished:
+            while self._ready and not self._finished and len(self._running) < MAX_IN_FLIGHT:
                 self._prepare(self.jobs[self._ready.popleft()])
         tasks, self._tasks = self._tasks, []
         if self._changes.jobs or self._changes.moves or self._changes.restarts:
@@ -215,13 +224,17 @@ class Coordinator:
 
     def _release(self, number: int) -> None:
         """Count down the children of a finished job: O(children)."""
-        self.jobs[number].released = True
-        for child in self.jobs[number].children:
+        finished = self.jobs[number]
+        finished.released = True
+        for child in finished.children:
             job = self.jobs[child]
             job.waiting_for -= 1
             if job.waiting_for == 0 and job.state is State.AWAITING_PARENTS:
                 job.state = advance(job.state, Event.PARENTS_FINISHED)
                 self._ready.append(child)
+        finished.children.clear()
+        if finished.plan.kind == "job":
+            finished.plan.inputs = {}
 
     def _prepare(self, job: LiveJob) -> None:
         """Do what a ready job is for, or have a worker do it."""
@@ -231,6 +244,7 @@ class Coordinator:
             match job.plan.kind:
                 case "gather":
                     self._finish(job, self._resolve(job))
+                    self._elements.forget(job.plan.after[0])  # its scatter, all of whose jobs have ended
                 case "scatter":
                     self._scatter(job)
                 case _:
@@ -270,8 +284,6 @@ class Coordinator:
         )
         self._running.add(plan.id)
         self._move(job, Event.DISPATCHED)
-        if plan.kind == "job" and not size_first:
-            self._reporter.report(JobStarted(plan.name, plan.id))
 
     def _take(self, job: LiveJob, outcome: Outcome) -> None:
         plan = job.plan
@@ -286,9 +298,9 @@ class Coordinator:
                 self._finished.append(plan.id)
                 self._expand(plan, skipped)
                 if plan.kind == "job":
-                    seconds = outcome.ended - outcome.started
+                    seconds, reused = outcome.ended - outcome.started, outcome.reused
                     self._reporter.report(
-                        JobEnded(plan.name, plan.id, outcome.ending, log=outcome.log, seconds=seconds)
+                        JobEnded(plan.name, plan.id, outcome.ending, log=outcome.log, seconds=seconds, reused=reused)
                     )
             case "temporary" if outcome.exit_code is None and job.losses + 1 < MAX_LOSSES:
                 job.losses += 1
@@ -394,9 +406,9 @@ class Coordinator:
                 self._changes.jobs.append(_stored(job))
             elif not job.kept:
                 self._changes.restarts.append(_stored(job))
-        count = sum(plan.kind == "job" for plan in expansion.jobs)
-        if count:
-            self._reporter.report(JobsAdded(count))
+        steps = Counter(step_of(plan.name) for plan in expansion.jobs if plan.kind == "job")
+        if steps:
+            self._reporter.report(JobsAdded(steps.total(), steps))
 
     def _wait(self, number: int, found: Iterable[int]) -> None:
         job = self.jobs[number]
@@ -468,8 +480,7 @@ class Coordinator:
         return self._grants[process]
 
     def _directory(self, number: int, attempt: int) -> str:
-        name = f"{number}" if attempt == 1 else f"{number}.{attempt}"
-        return f"{self.folder}/{number // JOBS_PER_FOLDER}/{name}"
+        return job_directory(str(self.folder), number, attempt)
 
 
 MODES: dict[str, TaskMode] = {"job": "run", "bind": "bind", "loop": "prologue"}

@@ -75,6 +75,7 @@ class WorkerPool:
         self._server_pid = 0
         self._deaths = bytearray()
         self._on_outcomes: Callable[[list[Outcome]], None] = lambda _: None
+        self._on_started: Callable[[list[int]], None] = lambda _: None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._turn_set = False
         self._cancels: list[tuple[int, Cancel]] = []
@@ -93,12 +94,14 @@ class WorkerPool:
         for _ in range(self._count):
             self._add_worker()
 
-    async def open(self, on_outcomes: Callable[[list[Outcome]], None]) -> None:
-        """Attach to the running loop."""
+    async def open(
+        self, on_outcomes: Callable[[list[Outcome]], None], on_started: Callable[[list[int]], None] = lambda _: None
+    ) -> None:
+        """Attach to the running loop. on_started: hears of jobs that have got their share of the machine."""
         import asyncio
 
         self._loop = asyncio.get_running_loop()
-        self._on_outcomes = on_outcomes
+        self._on_outcomes, self._on_started = on_outcomes, on_started
         self._idle = asyncio.Event()
         assert self._server is not None, "start() comes first"
         self._server.setblocking(False)
@@ -166,6 +169,7 @@ class WorkerPool:
         self._cancels.clear()
         for link in self._links.values():
             self._flush(link)
+        self._on_started(self._dispatcher.take_started())
         self._report([])
 
     def _send_batch(self, link: _Link, batch: Batch) -> None:
@@ -226,6 +230,7 @@ class WorkerPool:
         for outcome in outcomes:
             self._dispatcher.finished(outcome.job, outcome.ended - outcome.started)
         if outcomes:
+            self._on_started(self._dispatcher.take_started())
             self._report(outcomes)
             self._schedule_turn()
 

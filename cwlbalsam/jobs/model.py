@@ -32,7 +32,7 @@ class State(IntEnum):
     PARENT_KILLED = 15
 
 
-class BalsamJob(Struct, kw_only=True):
+class BalsamJob(Struct, kw_only=True, gc=False):
     """One node of a run's DAG. (run, id) is its key; ids are given by the client, dense from 0, parents before children
     of one expansion. inputs: msgpack of a map port -> reference tree."""
 
@@ -47,7 +47,7 @@ class BalsamJob(Struct, kw_only=True):
     waiting_for: int = 0  # unfinished parents
 
 
-class Move(Struct, kw_only=True):
+class Move(Struct, kw_only=True, gc=False):
     """A job's change of state, to be written with its history in one transaction. time: seconds since the epoch.
 
     outcome: msgpack of what the job ended with (a `cwl.tasks.Outcome`), for final states.
@@ -68,9 +68,9 @@ class Changes(Struct):
     """
 
     jobs: list[BalsamJob] = []
-    restarts: list[BalsamJob] = []
     edges: list[tuple[int, int]] = []  # (parent, child)
     moves: list[Move] = []
+    restarts: list[BalsamJob] = []
 
 
 class RunRecord(Struct, kw_only=True):

@@ -18,40 +18,40 @@ Lookup = Callable[[int, str], Raw]
 NULL = Raw(b"\xc0")
 
 
-class Const(Struct, frozen=True, tag="const"):
+class Const(Struct, frozen=True, gc=False, tag="const"):
     """A value known when the tree was made."""
 
     value: Raw
 
 
-class Port(Struct, frozen=True, tag="port"):
+class Port(Struct, frozen=True, gc=False, tag="port"):
     """An output of a job."""
 
     job: int
     port: str
 
 
-class Item(Struct, frozen=True, tag="item"):
+class Item(Struct, frozen=True, gc=False, tag="item"):
     """An element of an array, at one index for each dimension: what one job of a scatter reads of a scattered input."""
 
     tree: "Tree"
     path: tuple[int, ...]
 
 
-class ListOf(Struct, frozen=True, tag="list"):
+class ListOf(Struct, frozen=True, gc=False, tag="list"):
     """An array with one element for each tree: a scatter's shape, nested where it has several dimensions."""
 
     items: tuple["Tree", ...]
 
 
-class Merge(Struct, frozen=True, tag="merge"):
+class Merge(Struct, frozen=True, gc=False, tag="merge"):
     """linkMerge. nested: one element for each source; flattened: arrays give all their elements, others themselves."""
 
     method: MergeMethod
     items: tuple["Tree", ...]
 
 
-class Pick(Struct, frozen=True, tag="pick"):
+class Pick(Struct, frozen=True, gc=False, tag="pick"):
     """pickValue, on an array; any other value is passed through as it is. name: of the port fed, for messages."""
 
     method: PickMethod
@@ -59,7 +59,7 @@ class Pick(Struct, frozen=True, tag="pick"):
     name: str = ""
 
 
-class Default(Struct, frozen=True, tag="default"):
+class Default(Struct, frozen=True, gc=False, tag="default"):
     """The tree's value, or `value` if that is null."""
 
     tree: "Tree"
@@ -78,22 +78,21 @@ class Elements:
 
     def __init__(self, lookup: Lookup) -> None:
         self._lookup = lookup
-        self._split: dict[tuple[int, str], dict[tuple[int, ...], list[Raw]]] = {}
+        self._split: dict[int, dict[tuple[str, tuple[int, ...]], list[Raw]]] = {}
 
     def get(self, job: int, port: str, path: tuple[int, ...]) -> Raw:
         """Raises JobError if the path leads outside the array."""
-        arrays = self._split.setdefault((job, port), {})
         if not path:
             return self._lookup(job, port)
-        inside = path[:-1]
+        arrays = self._split.setdefault(job, {})
+        inside = port, path[:-1]
         if inside not in arrays:
-            arrays[inside] = _split(self.get(job, port, inside))
+            arrays[inside] = _split(self.get(job, port, path[:-1]))
         return _element(arrays[inside], path[-1])
 
     def forget(self, job: int) -> None:
         """Frees what is kept of a job's ports."""
-        for key in [key for key in self._split if key[0] == job]:
-            del self._split[key]
+        self._split.pop(job, None)
 
 
 def resolve(tree: Tree, lookup: Lookup, elements: Elements | None = None) -> Raw:

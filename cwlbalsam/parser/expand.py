@@ -21,7 +21,7 @@ from cwlbalsam.parser.order import StepOrder, step_order
 StepRef = tuple[int, int]
 
 
-class Planned(Struct, kw_only=True):
+class Planned(Struct, kw_only=True, gc=False):
     """A job to be made. after: parents that it reads nothing of.
 
     exit: the gather of an expansion point, else -1. iteration, previous: of a loop's node, its number and the node of
@@ -100,7 +100,8 @@ class Expander:
             paths = [(index,) * len(step.scatter) for index in range(next(iter(lengths.values())))]
         else:
             paths = list(itertools.product(*(range(lengths[name]) for name in step.scatter)))
-        calls = [self._scatter_call(expansion, point, step, path) for path in paths]
+        ports = {link.name: Port(point.id, link.name) for link in step.inputs}
+        calls = [self._scatter_call(expansion, point, step, ports, path) for path in paths]
         if step.scatter_method == "nested_crossproduct":
             shape = [lengths[name] for name in step.scatter]
             outputs = {name: _nest(iter(calls), name, shape) for name in step.outputs}
@@ -235,14 +236,12 @@ class Expander:
         point.exit = gather.id
         return gather.id
 
-    def _scatter_call(self, expansion: Expansion, point: Planned, step: Step, path: tuple[int, ...]) -> int:
-        indices = dict(zip(step.scatter, path, strict=True))
-        inputs: dict[str, Tree] = {
-            link.name: Item(Port(point.id, link.name), (indices[link.name],))
-            if link.name in indices
-            else Port(point.id, link.name)
-            for link in step.inputs
-        }
+    def _scatter_call(
+        self, expansion: Expansion, point: Planned, step: Step, ports: Mapping[str, Port], path: tuple[int, ...]
+    ) -> int:
+        inputs: dict[str, Tree] = dict(ports)  # one object for all calls: there may be 100,000
+        for name, index in zip(step.scatter, path, strict=True):
+            inputs[name] = Item(ports[name], (index,))
         shown = path[:1] if step.scatter_method == "dotproduct" else path
         name = f"{point.name}[{','.join(map(str, shown))}]"
         return self._call(expansion, name, step.run, point.step, inputs)

@@ -24,14 +24,16 @@ from cwlbalsam.parser.types import TypeLowering, lower_binding
 
 # What changes no result: where it stood, and what people read.
 COSMETIC = frozenset({"place", "workdir_place", "label", "doc", "digest", "key", "id"})
+# What a process is given by its Program: what holds around it, and the indices of what its steps run.
+GIVEN = frozenset({"requirements", "run"})
 # cwltool names the files of the types stdout and stderr by a hash over absolute URIs; ours must not depend on them.
 INVENTED_NAME = re.compile(r"[0-9a-f]{40}")
 
 
 def lower_fields(node: Node, types: TypeLowering) -> tuple[tuple[Field, ...], tuple[Field, ...]]:
     """Inputs and outputs of any process."""
-    inputs = tuple(types.field(entry, "input") for entry in node.children("inputs"))
-    outputs = tuple(types.field(entry, "output") for entry in node.children("outputs"))
+    inputs = tuple(types.field(entry, "input") for entry in node.named_children("inputs"))
+    outputs = tuple(types.field(entry, "output") for entry in node.named_children("outputs"))
     return inputs, outputs
 
 
@@ -59,10 +61,6 @@ def process_name(node: Node, otherwise: str) -> str:
     if not identifier or identifier.startswith("_:") or re.fullmatch(r"[0-9a-f-]{36}", shortname(identifier)):
         return otherwise
     return shortname(identifier) or otherwise
-
-
-# What a process is given by its Program: what holds around it, and the indices of what its steps run.
-GIVEN = frozenset({"requirements", "run"})
 
 
 def with_key(process: Process) -> Process:

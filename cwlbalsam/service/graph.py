@@ -24,7 +24,7 @@ COLOURS = {
 
 @dataclass
 class Node:
-    """id: unique in the graph. remark: scatter, loop or when, shown below the label."""
+    """id: unique in the graph. remark: scatter, loop or when, shown below the label. fill: empty: its kind's colour."""
 
     id: str
     label: str
@@ -32,6 +32,7 @@ class Node:
     remark: str = ""
     dashed: bool = False
     double: bool = False
+    fill: str = ""
 
 
 @dataclass
@@ -152,7 +153,7 @@ def _dot_lines(cluster: Cluster, depth: int) -> Iterator[str]:
         extra = ", peripheries=2" if node.double else ""
         extra += ', style="filled,dashed"' if node.dashed else ""
         extra += ", shape=ellipse" if node.kind in {"input", "output"} else ""
-        yield f'{pad}{_quote(node.id)} [label={_quote(label)}, fillcolor="{COLOURS[node.kind]}"{extra}];'
+        yield f'{pad}{_quote(node.id)} [label={_quote(label)}, fillcolor="{node.fill or COLOURS[node.kind]}"{extra}];'
     for inner in cluster.clusters:
         yield f"{pad}subgraph {_quote(f'cluster_{inner.id}')} {{"
         yield from _dot_lines(inner, depth + 1)

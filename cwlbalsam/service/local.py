@@ -6,7 +6,7 @@ import shutil
 import signal
 import time
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ from cwlbalsam.parser.options import CompileOptions
 from cwlbalsam.service.home import Home
 from cwlbalsam.service.options import RunOptions
 from cwlbalsam.service.settings import make_settings
-from cwlbalsam.store import Store
+from cwlbalsam.store import Store, open_store
 from cwlbalsam.store.base import RunStatus
 from cwlbalsam.store.host import this_host
 
@@ -84,8 +84,8 @@ class LocalRun:
         self.folder = Path(resumed.record.directory) if resumed else _run_folder(self.options, home, self.id)
         self.interrupted = False
 
-    def run(self, store: Store) -> RunResult:
-        """To its end, or until it is interrupted."""
+    def run(self, store: Store | None = None) -> RunResult:
+        """To its end, or until it is interrupted. store: the home's, if it is open already."""
         thresholds = gc.get_threshold()
         gc.set_threshold(OBJECTS_PER_COLLECTION, 20, 100)
         try:
@@ -93,15 +93,25 @@ class LocalRun:
         finally:
             gc.set_threshold(*thresholds)
 
-    def _run(self, store: Store) -> RunResult:
+    def _run(self, store: Store | None) -> RunResult:
         started = time.time()
         settings = make_settings(self.loaded.program, self.options, self.values, self.id, self.folder)
+        settings = msgspec.structs.replace(settings, reuse_folder=_reuse_folder(self.options, self.home))
         make_writable(self.outdir, "--outdir")
         make_writable(self.folder / "jobs", "the run's directory")
         alive = None if self.resumed else hold_alive(self.folder)  # who resumes a run holds it already
         try:
             pool = self._pool(settings)
-            pool.start()  # forks: before the loop and its threads
+            pool.start()  # forks: before the loop and its threads, and while this process is small
+            with ExitStack() as stack:
+                store = store or stack.enter_context(closing(open_store(self.home.path)))
+                return self._conduct(pool, store, started)
+        finally:
+            if alive is not None:
+                os.close(alive)
+
+    def _conduct(self, pool: WorkerPool, store: Store, started: float) -> RunResult:
+        try:
             coordinator = self._coordinator(pool, store)
             inputs = {name: Raw(msgspec.msgpack.encode(value)) for name, value in self.values.items()}
             changes = coordinator.first_changes(inputs)
@@ -121,9 +131,6 @@ class LocalRun:
             with suppress(Exception):  # what went wrong first is what the user must know
                 store.finish_run(self.id, status, message=str(error), ended=time.time())
             raise
-        finally:
-            if alive is not None:
-                os.close(alive)
 
     def _pool(self, settings: Settings) -> WorkerPool:
         capacity = Capacity(_machine(self.options, self.folder))
@@ -163,7 +170,7 @@ class LocalRun:
         with suppress(ValueError, RuntimeError):  # not in the main thread: whoever called us decides
             loop.add_signal_handler(signal.SIGINT, lambda: interrupt(drain=True))
             loop.add_signal_handler(signal.SIGTERM, lambda: interrupt(drain=False))
-        await pool.open(coordinator.outcomes)
+        await pool.open(coordinator.outcomes, coordinator.started)
         try:
             coordinator.start()
             await coordinator.done.wait()
@@ -272,6 +279,18 @@ def _run_folder(options: RunOptions, home: Home, run: str) -> Path:
     return home.run_directory(run)
 
 
+def _reuse_folder(options: RunOptions, home: Home) -> str:
+    """Where results are kept for later runs; empty if they are not to be."""
+    if options.cachedir:
+        folder = Path(options.directory or ".", options.cachedir).absolute()
+    elif options.reuse:
+        folder = home.reuse
+    else:
+        return ""
+    make_writable(folder, "--cachedir" if options.cachedir else "the directory of results")
+    return str(folder)
+
+
 def _machine(options: RunOptions, folder: Path) -> Machine:
     machine = detect_machine(folder)
     return Machine(
@@ -288,7 +307,7 @@ def _clean(folder: Path) -> None:
     for shard in (folder / "jobs").iterdir():
         for entry in os.scandir(shard):
             if entry.is_dir(follow_symlinks=False):
-                shutil.rmtree(entry.path, ignore_errors=True)
+                _remove_directory(entry.path)
             elif not entry.name.endswith(".log"):
                 Path(entry.path).unlink(missing_ok=True)
         with suppress(OSError):
@@ -299,3 +318,11 @@ def _clean(folder: Path) -> None:
     for path in (folder / "jobs", folder):
         with suppress(OSError):
             path.rmdir()
+
+
+def _remove_directory(path: str) -> None:
+    """Most are empty, their files having moved to the output directory: a tree's walk would cost ten system calls."""
+    try:
+        Path(path).rmdir()
+    except OSError:
+        shutil.rmtree(path, ignore_errors=True)

@@ -47,10 +47,9 @@ def run_document(
     loaded, order, compiling = load(document, inputs, options, home)
     for warning in (*loaded.warnings, *order.warnings):
         reporter.report(Warned(warning))
-    check_inputs(loaded.program, order.values)
+    check_inputs(loaded.program, order.values, order)
     run = LocalRun(document, loaded, order.values, Asked(options=options, compiling=compiling), home, reporter)
-    with closing(open_store(home.path)) as store:
-        return _run(run, store)
+    return _run(run)
 
 
 def resume_run(
@@ -179,7 +178,7 @@ def _narrowed(loaded: Loaded, options: RunOptions) -> Loaded:
     return msgspec.structs.replace(loaded, program=part, encoded=msgspec.msgpack.encode(part))
 
 
-def _run(run: LocalRun, store: Store) -> RunResult:
+def _run(run: LocalRun, store: Store | None = None) -> RunResult:
     result = run.run(store)
     return msgspec.structs.replace(result, outputs=spell_out(result.outputs))
 

@@ -217,12 +217,9 @@ class SqliteStore:
     def _apply(self, key: int, changes: Changes) -> None:
         many = self._connection.executemany
         if changes.jobs:
-            many(
-                STATEMENTS["insert_job"],
-                [_row_of(key, job) for job in changes.jobs],
-            )
+            many(STATEMENTS["insert_job"], (_row_of(key, job) for job in changes.jobs))
         if changes.edges:
-            many(STATEMENTS["insert_edge"], [(key, parent, child) for parent, child in changes.edges])
+            many(STATEMENTS["insert_edge"], ((key, parent, child) for parent, child in changes.edges))
         if changes.restarts:
             now = time.time()
             many(STATEMENTS["restart_job"], [(*_row_of(key, job)[4:], now, key, job.id) for job in changes.restarts])
@@ -238,7 +235,7 @@ class SqliteStore:
             self._refuse(key, changes)
         many(
             STATEMENTS["insert_event"],
-            [(key, move.job, move.state.value, move.attempt, move.time, move.message) for move in changes.moves],
+            ((key, move.job, move.state.value, move.attempt, move.time, move.message) for move in changes.moves),
         )
 
     def _refuse(self, key: int, changes: Changes) -> None:

@@ -9,7 +9,7 @@ from cwlbalsam.parser.compile import Compiled, compile_document
 from cwlbalsam.parser.options import CompileOptions
 
 FEATURES = ("Scatter", "Subworkflow", "MultipleInput")
-ALL_FEATURES = {
+ALL_FEATURES: dict[str, Any] = {
     **{f"{name}FeatureRequirement": {} for name in FEATURES},
     "StepInputExpressionRequirement": {},
     "InlineJavascriptRequirement": {},
@@ -23,7 +23,7 @@ def tool(**fields: Any) -> dict[str, Any]:
 
 def expression_tool(**fields: Any) -> dict[str, Any]:
     defaults = {"inputs": {"x": "Any?"}, "outputs": {"out": "Any?"}, "expression": "$({'out': inputs.x})"}
-    javascript = {"InlineJavascriptRequirement": {}}
+    javascript: dict[str, Any] = {"InlineJavascriptRequirement": {}}
     return {"cwlVersion": "v1.2", "class": "ExpressionTool", "requirements": javascript, **defaults, **fields}
 
 
