@@ -189,7 +189,8 @@ def command_of(pid: int) -> str:
 
 def children(pid: int) -> list[int]:
     try:
-        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+        found = map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
+        return [child for child in found if not is_dead(child)]
     except OSError:
         return []
 
