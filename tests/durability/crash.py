@@ -18,7 +18,7 @@ from typing import Any
 
 from tests.durability.place import Place, children, descendants, kill
 
-MOST_KILLS_A_RUN = 4
+MOST_KILLS_A_RUN = 6
 MOMENTS = ("early", "any", "any", "any", "relocation")
 WHATS = ("coordinator", "worker", "server", "server and worker", "engine", "all", "all after a pause")
 """engine: all but the commands, which live on; all: those, too. After a pause: of the coordinator, in which workers
@@ -74,7 +74,7 @@ class Trial:
     def _wait(self, process: subprocess.Popen[str]) -> bool:
         """Until the moment has come; False if the run has ended before."""
         moment = self.random.choice(MOMENTS)
-        until = time.monotonic() + self.random.uniform(0, self.seconds * (0.3 if moment == "early" else 1.0))
+        until = time.monotonic() + self.random.uniform(0, self.seconds * (0.3 if moment == "early" else 0.8))
         while process.poll() is None:
             if moment == "relocation" and any(self.place.home.glob("runs/*/moves*")):
                 time.sleep(self.random.uniform(0, 0.01))

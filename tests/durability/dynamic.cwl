@@ -7,7 +7,7 @@ $graph:
     doc: Makes the files that everything after it works on.
     requirements:
       InlineJavascriptRequirement: {}
-      ResourceRequirement: {coresMin: 0.5, ramMin: 16}
+      ResourceRequirement: {coresMin: 0.5, ramMin: 16, tmpdirMin: 0, outdirMin: 0}
       InitialWorkDirRequirement:
         listing:
           - entryname: items.sh
@@ -29,7 +29,7 @@ $graph:
     class: CommandLineTool
     doc: One step of the work.
     requirements:
-      ResourceRequirement: {coresMin: 0.5, ramMin: 16}
+      ResourceRequirement: {coresMin: 0.5, ramMin: 16, tmpdirMin: 0, outdirMin: 0}
     inputs:
       script: {type: File, default: {class: File, location: work.sh}, inputBinding: {position: 1}}
       place: {type: string, inputBinding: {position: 2}}
@@ -44,7 +44,7 @@ $graph:
     class: CommandLineTool
     doc: Gathers files in a directory.
     requirements:
-      ResourceRequirement: {coresMin: 0.5, ramMin: 16}
+      ResourceRequirement: {coresMin: 0.5, ramMin: 16, tmpdirMin: 0, outdirMin: 0}
     inputs:
       script: {type: File, default: {class: File, location: work.sh}, inputBinding: {position: 1}}
       place: {type: string, inputBinding: {position: 2}}

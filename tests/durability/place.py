@@ -42,11 +42,15 @@ class Place:
 
     # --- commands ---
 
-    def begin(self, *arguments: str | Path) -> subprocess.Popen[str]:
-        """Start `cwlbalsam`; its standard output is a pipe, its standard error goes to `said`."""
+    def begin(self, *arguments: str | Path, before: str = "") -> subprocess.Popen[str]:
+        """Start `cwlbalsam`; its standard output is a pipe, its standard error goes to `said`.
+
+        before: Python statements that its process begins with.
+        """
+        start = f"{before}\nfrom cwlbalsam.cli.main import main\nmain()"
         with self.said.open("a") as said:
             return subprocess.Popen(
-                [sys.executable, "-m", "cwlbalsam", *map(str, arguments)],
+                [sys.executable, "-c", start, *map(str, arguments)],
                 cwd=self.folder,
                 env={**os.environ, "PYTHONPATH": str(ROOT), "CWLBALSAM_HOME": str(self.home)},
                 stdout=subprocess.PIPE,
@@ -185,7 +189,8 @@ def command_of(pid: int) -> str:
 
 def children(pid: int) -> list[int]:
     try:
-        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+        found = map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
+        return [child for child in found if not is_dead(child)]
     except OSError:
         return []
 
