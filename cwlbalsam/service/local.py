@@ -102,9 +102,12 @@ class LocalRun:
         alive = hold_alive(self.folder)
         try:
             pool = self._pool(settings)
-            pool.start()  # forks: before the loop and its threads, and while this process is small
-            with closing(open_store(self.home.path)) as store:
-                return self._conduct(pool, store, started)
+            try:
+                pool.start()  # forks: before the loop and its threads, and while this process is small
+                with closing(open_store(self.home.path)) as store:
+                    return self._conduct(pool, store, started)
+            finally:
+                pool.abandon()
         finally:
             os.close(alive)
 
