@@ -1,5 +1,7 @@
 """`cwlbalsam explain`."""
 
+import os
+import sys
 from contextlib import closing
 
 import click
@@ -35,7 +37,7 @@ def command(run: str, job: str, only_command: bool) -> None:
     if only_command:
         if not found.shell:
             raise click.ClickException("no command line was kept: only those of failed commands are")
-        click.echo(found.shell)
+        sys.stdout.buffer.write(os.fsencode(found.shell) + b"\n")  # byte by byte, whatever its words hold
         return
     print_explanation(found, short_run_id(record.id))
 

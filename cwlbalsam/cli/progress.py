@@ -5,7 +5,6 @@ import sys
 import threading
 import time
 from contextlib import AbstractContextManager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -13,8 +12,9 @@ import click
 from cwlbalsam.cli.tables import duration, plain, plain_lines
 from cwlbalsam.cli.tally import GOOD, Tally
 from cwlbalsam.errors import Problem
-from cwlbalsam.executor.events import Event, JobEnded, JobsAdded, JobStarted, RunEnded, RunStarted, Warned
+from cwlbalsam.executor.events import Event, JobEnded, JobKept, JobsAdded, JobStarted, RunEnded, RunStarted, Warned
 from cwlbalsam.jobs.ids import short_run_id
+from cwlbalsam.service.logs import log_tail
 from cwlbalsam.service.options import RunOptions
 
 if TYPE_CHECKING:
@@ -60,6 +60,8 @@ class Progress(AbstractContextManager["Progress"]):
             case JobEnded():
                 self.tally.end(event, time.monotonic())
                 self.job_ended(event)
+            case JobKept():
+                self.tally.keep(event)
             case Warned():
                 self.warn(event.problem)
             case RunStarted():
@@ -198,12 +200,6 @@ def _name(name: str) -> str:
 
 def read_tail(path: str, lead: str = "    | ") -> str:
     """The last lines of what a command has printed, each led by a bar; empty if there is nothing."""
-    try:
-        with Path(path).open("rb") as file:
-            size = file.seek(0, 2)
-            file.seek(max(0, size - TAIL_BYTES))
-            text = file.read().decode("utf-8", "replace")
-    except (OSError, ValueError):
-        return ""
+    text, _ = log_tail(path, TAIL_BYTES)
     lines = [plain(line) for line in text.splitlines() if line.strip()][-TAIL_LINES:]
     return "\n".join(f"{lead}{line}" for line in lines)

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import Any, Literal
@@ -34,6 +35,17 @@ class Action(Struct):
     text: str = ""
 
 
+class Intent(Struct):
+    """What is about to be done to the output directory, so that it can be undone.
+
+    moves: (source, target), of single files where a directory is merged into another one. copies: targets.
+    """
+
+    pid: int
+    moves: list[tuple[str, str]] = []
+    copies: list[str] = []
+
+
 class Relocation(Struct):
     """What is to be done, and the output object that is true once it is done."""
 
@@ -47,15 +59,15 @@ def relocate(
     owned: str,
     *,
     checksums: bool = True,
-    intend: Callable[[list[tuple[str, str]]], None] = lambda _: None,
+    intend: Callable[[Intent], None] = lambda _: None,
 ) -> dict[str, Any]:
     """Bring final outputs into `outdir` and return the output object with their new locations.
 
     outputs is changed. owned: the run's own directory; what lies in it is moved, anything else copied. intend: is told
-    all moves, (source, target), before the first is made.
+    what is to be done before it is begun.
     """
     relocation = plan_relocation(outputs, outdir, owned)
-    intend([(action.source, action.target) for action in relocation.actions if action.kind == "move"])
+    intend(_intent(relocation.actions))
     perform(relocation.actions)
     for found in outermost(relocation.outputs):
         _complete(found, checksums)
@@ -243,9 +255,45 @@ def perform(actions: list[Action]) -> None:
             raise JobError(f"cannot put output {action.target} in place: {error.strerror}") from error
 
 
-def _partial(target: str) -> str:
+def _intent(actions: list[Action]) -> Intent:
+    intent = Intent(os.getpid())
+    for action in actions:
+        if action.kind == "write":
+            intent.copies.append(action.target)
+        elif action.kind != "folder":
+            pairs = _merged(action.source, action.target)
+            if action.kind == "move":
+                intent.moves += pairs
+            else:
+                intent.copies += [target for _, target in pairs]
+    return intent
+
+
+def _merged(source: str, target: str) -> Iterator[tuple[str, str]]:
+    """What is moved or copied as a whole."""
+    if os.path.isdir(source) and os.path.isdir(target):
+        for name in sorted(os.listdir(source)):
+            yield from _merged(f"{source}/{name}", f"{target}/{name}")
+    else:
+        yield source, target
+
+
+def undo(intent: Intent) -> None:
+    """Bring back what was moved, and delete what was half copied."""
+    for source, target in reversed(intent.moves):
+        if not os.path.lexists(source) and os.path.lexists(target):
+            os.rename(target, source)
+    for target in (*intent.copies, *(target for _, target in intent.moves)):
+        partial = _partial(target, intent.pid)
+        if os.path.isdir(partial):
+            shutil.rmtree(partial)
+        elif os.path.lexists(partial):
+            os.unlink(partial)
+
+
+def _partial(target: str, pid: int = 0) -> str:
     folder, name = os.path.split(target)
-    return f"{folder}/.{name[:200]}.part-{os.getpid()}"
+    return f"{folder}/.{name[:200]}.part-{pid or os.getpid()}"
 
 
 def _write(target: str, text: str) -> None:
@@ -256,10 +304,9 @@ def _write(target: str, text: str) -> None:
 
 
 def _transfer(source: str, target: str, *, move: bool) -> None:
-    is_directory = os.path.isdir(source)
-    if is_directory and os.path.isdir(target):
-        for name in sorted(os.listdir(source)):
-            _transfer(f"{source}/{name}", f"{target}/{name}", move=move)
+    if os.path.isdir(source) and os.path.isdir(target):
+        for inner, beside in list(_merged(source, target)):
+            _transfer(inner, beside, move=move)
         return
     if move:
         try:
@@ -269,7 +316,7 @@ def _transfer(source: str, target: str, *, move: bool) -> None:
             if error.errno != errno.EXDEV:
                 raise
     partial = _partial(target)
-    (copy_directory if is_directory else copy_file)(source, partial)
+    (copy_directory if os.path.isdir(source) else copy_file)(source, partial)
     os.replace(partial, target)
 
 

@@ -20,7 +20,7 @@ from cwlbalsam.cwl.records import Program
 from cwlbalsam.cwl.resources import static_grant
 from cwlbalsam.cwl.tasks import Grant, Outcome, Task, TaskMode
 from cwlbalsam.errors import JobError
-from cwlbalsam.executor.events import JobEnded, JobsAdded, JobStarted, Reporter
+from cwlbalsam.executor.events import JobEnded, JobKept, JobsAdded, JobStarted, Reporter
 from cwlbalsam.jobs.model import BalsamJob, Changes, JobKind, Move, State
 from cwlbalsam.jobs.names import job_directory, step_of
 from cwlbalsam.jobs.references import NULL, Elements, array_items, is_array, pack_map, pack_trees, resolve
@@ -347,6 +347,8 @@ class Coordinator:
         job.outputs = outcome.outputs
         self._finished.append(job.plan.id)
         self._expand(job.plan, skipped)
+        if job.plan.kind == "job":
+            self._reporter.report(JobKept(job.plan.name, job.plan.id))
 
     def _forget(self, job: LiveJob) -> None:
         """The job runs again, as a new attempt in a directory of its own."""
@@ -444,12 +446,13 @@ class Coordinator:
                 doomed.extend(child.children)
 
     def _move(self, job: LiveJob, event: Event, outcome: Outcome | None = None, message: str = "") -> None:
-        job.state = advance(job.state, event)
-        if job.kept:
-            if job.state is State.JOB_FINISHED:
-                return  # as the store has it
+        state = advance(job.state, event)
+        if job.kept and state is not State.JOB_FINISHED:  # else it is as the store has it
             job.kept = False
             self._changes.restarts.append(_stored(job))
+        job.state = state
+        if job.kept:
+            return
         kept = msgspec.msgpack.encode(outcome) if outcome is not None else None
         self._changes.moves.append(
             Move(

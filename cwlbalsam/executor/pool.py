@@ -23,6 +23,7 @@ from cwlbalsam.executor.dispatch import Batch, Dispatcher
 from cwlbalsam.executor.forkserver import RECORD_BYTES, fork_server, request_worker, unpack_death
 from cwlbalsam.executor.frames import FRAME_TASKS, Cancel, Inbox, Learn, Outbox, Work, pack, unpack_outcomes
 from cwlbalsam.executor.journal import read_journal
+from cwlbalsam.executor.recovery import end_survivors
 from cwlbalsam.executor.workbench import CLEAN_UP_SECONDS, GRACE_SECONDS, Preparing
 from cwlbalsam.executor.worker import work
 
@@ -35,6 +36,7 @@ class _Link(Struct, eq=False):
 
     number: int
     connection: socket.socket
+    lost: bool = False
     programs: set[str] = msgspec.field(default_factory=set)
     inbox: Inbox = msgspec.field(default_factory=Inbox)
     outbox: Outbox = msgspec.field(default_factory=Outbox)
@@ -86,7 +88,7 @@ class WorkerPool:
 
         def serve(connection: socket.socket, number: int) -> None:
             journal = self._journal(number)
-            work(connection, self._settings, str(self._scratch / f"w{number}"), self._prepare, str(journal or ""))
+            work(connection, self._settings, str(self._folder(number)), self._prepare, str(journal or ""))
 
         self._server, self._server_pid = fork_server(serve)
         for _ in range(self._count):
@@ -232,8 +234,9 @@ class WorkerPool:
         if not data:
             assert self._loop is not None
             self._loop.remove_reader(link.connection)  # the fork server will say that it has died
+            link.lost = True
             if self._server is None:
-                self._mourn(link.number, "")
+                self._bury(link)
             return
         outcomes = [outcome for body in link.inbox.feed(data) for outcome in unpack_outcomes(body)]
         for outcome in outcomes:
@@ -271,6 +274,8 @@ class WorkerPool:
             self._loop.remove_reader(self._server)
             self._server.close()
             self._server = None
+            for link in [link for link in self._links.values() if link.lost]:
+                self._bury(link)
             if not self._links:
                 self._give_up()
         self._deaths += data
@@ -278,6 +283,11 @@ class WorkerPool:
             number, code = unpack_death(bytes(self._deaths[:RECORD_BYTES]))
             del self._deaths[:RECORD_BYTES]
             self._mourn(number, f" by {signal.Signals(-code).name}" if code < 0 else f" with exit code {code}")
+
+    def _bury(self, link: _Link) -> None:
+        """Without a fork server nobody but us ends what a dead worker's commands have left."""
+        end_survivors(self._folder(link.number))
+        self._mourn(link.number, "")
 
     def _mourn(self, number: int, how: str) -> None:
         link = self._links.get(number)
@@ -294,6 +304,9 @@ class WorkerPool:
         elif not self._links:
             self._give_up()
         self._schedule_turn()
+
+    def _folder(self, number: int) -> Path:
+        return self._scratch / f"w{number}"
 
     def _journal(self, number: int) -> Path | None:
         return self._journals / f"{self._scratch.name}-{number}.journal" if self._journals else None

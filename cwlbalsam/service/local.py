@@ -6,14 +6,14 @@ import shutil
 import signal
 import time
 from collections.abc import Iterable, Mapping
-from contextlib import closing, suppress
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from typing import Any
 
 import msgspec
 from msgspec import Raw, Struct
 
-from cwlbalsam.cwl.relocation import relocate
+from cwlbalsam.cwl.relocation import Intent, relocate, undo
 from cwlbalsam.cwl.tasks import Settings
 from cwlbalsam.errors import EXIT_BUG, EXIT_FAILED, EXIT_INTERRUPTED, UserError
 from cwlbalsam.executor.capacity import Capacity, Machine, detect_machine
@@ -22,7 +22,8 @@ from cwlbalsam.executor.events import Reporter, RunEnded, RunStarted
 from cwlbalsam.executor.pool import WorkerPool
 from cwlbalsam.executor.recovery import hold_alive
 from cwlbalsam.jobs.ids import new_run_id
-from cwlbalsam.jobs.model import JobKind, RunRecord
+from cwlbalsam.jobs.model import Changes, JobKind, Move, RunRecord, State
+from cwlbalsam.jobs.states import FINAL
 from cwlbalsam.parser.cache import Loaded
 from cwlbalsam.parser.options import CompileOptions
 from cwlbalsam.service.home import Home
@@ -37,6 +38,7 @@ MAX_WORKERS = 16
 OBJECTS_PER_COLLECTION = 50_000
 """A run makes millions of objects that stay: looking for garbage as often as Python does takes a third of its time."""
 MOVES_FILE = "moves.msgpack"
+UNFINISHED = frozenset(State) - FINAL
 
 
 class Asked(Struct, kw_only=True):
@@ -84,59 +86,56 @@ class LocalRun:
         self.interrupted = False
         self.secrets = secrets_of(loaded.program, values)
 
-    def run(self) -> RunResult:
-        """To its end, or until it is interrupted."""
+    def run(self, store: Store | None = None) -> RunResult:
+        """To its end, or until it is interrupted. store: the home's, if it is open already."""
         thresholds = gc.get_threshold()
         gc.set_threshold(OBJECTS_PER_COLLECTION, 20, 100)
         try:
-            return self._run()
+            return self._run(store)
         finally:
             gc.set_threshold(*thresholds)
 
-    def _run(self) -> RunResult:
+    def _run(self, store: Store | None) -> RunResult:
         started = time.time()
         settings = make_settings(self.loaded.program, self.options, self.values, self.id, self.folder)
-        settings = msgspec.structs.replace(settings, reuse_folder=self._reuse_folder())
+        settings = msgspec.structs.replace(settings, reuse_folder=_reuse_folder(self.options, self.home))
         make_writable(self.outdir, "--outdir")
         make_writable(self.folder / "jobs", "the run's directory")
-        alive = hold_alive(self.folder)
+        alive = None if self.resumed else hold_alive(self.folder)  # who resumes a run holds it already
         try:
             pool = self._pool(settings)
             try:
                 pool.start()  # forks: before the loop and its threads, and while this process is small
-                with closing(open_store(self.home.path)) as store:
+                with ExitStack() as stack:
+                    store = store or stack.enter_context(closing(open_store(self.home.path)))
                     return self._conduct(pool, store, started)
             finally:
                 pool.abandon()
         finally:
-            os.close(alive)
+            if alive is not None:
+                os.close(alive)
 
     def _conduct(self, pool: WorkerPool, store: Store, started: float) -> RunResult:
-        coordinator = self._coordinator(pool, store)
-        inputs = {name: Raw(msgspec.msgpack.encode(value)) for name, value in self.values.items()}
-        changes = coordinator.first_changes(inputs)
-        store.put_program(self.loaded.program.digest, self.loaded.encoded)
-        if self.resumed:
-            store.claim_run(self.resumed.record, os.getpid(), this_host().name, started)
-            store.apply(self.id, mask_changes(changes, self.secrets))
-        else:
-            store.create_run(self._record(started), mask_changes(changes, self.secrets))
-        self.reporter.report(RunStarted(self.id, self.document))
-        import asyncio  # the workers, forked before, import what they need meanwhile
+        try:
+            coordinator = self._coordinator(pool, store)
+            inputs = {name: Raw(msgspec.msgpack.encode(value)) for name, value in self.values.items()}
+            changes = coordinator.first_changes(inputs)
+            store.put_program(self.loaded.program.digest, self.loaded.encoded)
+            if self.resumed:
+                store.claim_run(self.resumed.record, self._record(started))
+                store.apply(self.id, mask_changes(changes, self.secrets))
+            else:
+                store.create_run(self._record(started), mask_changes(changes, self.secrets))
+            self.reporter.report(RunStarted(self.id, self.document))
+            import asyncio  # the workers, forked before, import what they need meanwhile
 
-        asyncio.run(self._main(coordinator, pool))
-        return self._end(coordinator, store, started)
-
-    def _reuse_folder(self) -> str:
-        """Where results are kept for later runs; empty if they are not to be."""
-        if self.options.cachedir:
-            folder = Path(self.options.directory or ".", self.options.cachedir).absolute()
-        elif self.options.reuse:
-            folder = self.home.reuse
-        else:
-            return ""
-        make_writable(folder, "--cachedir" if self.options.cachedir else "the directory of results")
-        return str(folder)
+            asyncio.run(self._main(coordinator, pool))
+            return self._end(coordinator, store, started)
+        except BaseException as error:
+            status: RunStatus = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
+            with suppress(Exception):  # what went wrong first is what the user must know
+                store.finish_run(self.id, status, message=str(error), ended=time.time())
+            raise
 
     def _pool(self, settings: Settings) -> WorkerPool:
         capacity = Capacity(_machine(self.options, self.folder))
@@ -148,7 +147,7 @@ class LocalRun:
             lambda _: self.loaded.encoded,
             capacity=capacity,
             scratch=self.folder,
-            journals=journals,
+            journals=None if self.secrets else journals,  # what is journalled is not masked
         )
 
     def _coordinator(self, pool: WorkerPool, store: Store) -> Coordinator:
@@ -177,11 +176,15 @@ class LocalRun:
             loop.add_signal_handler(signal.SIGINT, lambda: interrupt(drain=True))
             loop.add_signal_handler(signal.SIGTERM, lambda: interrupt(drain=False))
         await pool.open(coordinator.outcomes, coordinator.started)
-        coordinator.start()
-        await coordinator.done.wait()
-        await pool.close(kill=coordinator.broken is not None)
-        if coordinator.broken is not None:
-            raise coordinator.broken
+        try:
+            coordinator.start()
+            await coordinator.done.wait()
+            if coordinator.broken is not None:
+                raise coordinator.broken
+        except BaseException:
+            await pool.close(kill=True)
+            raise
+        await pool.close()
 
     def _end(self, coordinator: Coordinator, store: Store, started: float) -> RunResult:
         code = _exit_code(coordinator.failures, self.interrupted)
@@ -190,6 +193,7 @@ class LocalRun:
         if not self.interrupted:
             values = {name: msgspec.msgpack.decode(raw) for name, raw in coordinator.outputs().items()}
             outputs = self._relocate(values)
+            self._drop_obsolete(coordinator, store)
         status: RunStatus = "interrupted" if self.interrupted else "failed" if code else "finished"
         packed = mask(msgspec.msgpack.encode(outputs), self.secrets) if outputs is not None else None
         store.finish_run(self.id, status, outputs=packed, message=message, ended=time.time())
@@ -197,6 +201,18 @@ class LocalRun:
             _clean(self.folder)
         self.reporter.report(RunEnded(self.id, status, time.time() - started))
         return RunResult(run=self.id, exit_code=code, outputs=outputs, failures=coordinator.failures)
+
+    def _drop_obsolete(self, coordinator: Coordinator, store: Store) -> None:
+        """Jobs that an edit has taken out of the workflow wait for nothing any more."""
+        if self.resumed is None:
+            return
+        now = time.time()
+        left = [job for job in store.jobs(self.id, UNFINISHED) if job.id not in coordinator.jobs]
+        moves = [
+            Move(job=job.id, state=State.USER_KILLED, time=now, attempt=job.attempt, message="no longer asked for")
+            for job in left
+        ]
+        store.apply(self.id, Changes(moves=moves))
 
     def _relocate(self, values: dict[str, Any]) -> dict[str, Any]:
         if self.options.outputs == "leave":
@@ -208,7 +224,7 @@ class LocalRun:
             str(self.outdir),
             owned,
             checksums=self.options.compute_checksum,
-            intend=lambda moves: _write_intent(intent, moves),
+            intend=lambda intended: _write_intent(intent, intended),
         )
 
     def _record(self, started: float) -> RunRecord:
@@ -217,7 +233,8 @@ class LocalRun:
             name=Path(self.document.partition("#")[0]).stem,
             document=self.document if "://" in self.document else str(Path(self.document).absolute()),
             program=self.loaded.program.digest,
-            created=started,
+            created=self.resumed.record.created if self.resumed else started,
+            claimed=started,
             directory=str(self.folder),
             outdir=str(self.outdir),
             inputs=mask(msgspec.msgpack.encode(self.values), self.secrets),
@@ -230,10 +247,7 @@ class LocalRun:
 def undo_moves(folder: Path) -> None:
     """Bring back what an interrupted end of the run had moved into the output directory already."""
     with suppress(FileNotFoundError):
-        moves = msgspec.msgpack.decode((folder / MOVES_FILE).read_bytes(), type=list[tuple[str, str]])
-        for source, target in reversed(moves):
-            if not os.path.lexists(source) and os.path.lexists(target):
-                shutil.move(target, source)
+        undo(msgspec.msgpack.decode((folder / MOVES_FILE).read_bytes(), type=Intent))
         (folder / MOVES_FILE).unlink()
 
 
@@ -247,11 +261,13 @@ def make_writable(folder: Path, what: str) -> None:
         raise UserError(f"{what} {folder} is not writable", hint="choose another one, or change its permissions")
 
 
-def _write_intent(path: Path, moves: list[tuple[str, str]]) -> None:
-    with path.open("wb") as file:
-        file.write(msgspec.msgpack.encode(moves))
+def _write_intent(path: Path, intent: Intent) -> None:
+    new = path.with_suffix(".new")
+    with new.open("wb") as file:
+        file.write(msgspec.msgpack.encode(intent))
         file.flush()
         os.fsync(file.fileno())
+    new.replace(path)
 
 
 def _exit_code(failures: Iterable[Failure], interrupted: bool) -> int:
@@ -266,6 +282,18 @@ def _run_folder(options: RunOptions, home: Home, run: str) -> Path:
     if options.tmpdir_prefix:
         return Path(f"{Path(options.directory or '.').absolute() / options.tmpdir_prefix}{run}")
     return home.run_directory(run)
+
+
+def _reuse_folder(options: RunOptions, home: Home) -> str:
+    """Where results are kept for later runs; empty if they are not to be."""
+    if options.cachedir:
+        folder = Path(options.directory or ".", options.cachedir).absolute()
+    elif options.reuse:
+        folder = home.reuse
+    else:
+        return ""
+    make_writable(folder, "--cachedir" if options.cachedir else "the directory of results")
+    return str(folder)
 
 
 def _machine(options: RunOptions, folder: Path) -> Machine:

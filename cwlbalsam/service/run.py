@@ -3,6 +3,7 @@
 import math
 import os
 import shutil
+from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -60,31 +61,49 @@ def resume_run(
     changes: options that are now different. document: an edited one to go on with. Jobs whose process, step and inputs
     are what they were, and whose files are there, keep what they ended with.
     """
-    store = open_store(home.path)
-    record = store.run(prefix)
+    with closing(open_store(home.path)) as store:
+        record = store.run(prefix)
+        folder = Path(record.directory)
+        if not folder.is_dir():
+            if record.status == "finished" and not document:
+                return _finished(record)
+            raise UserError(f"nothing is left of run {record.id}: {folder} is gone", hint="run the document again")
+        alive = hold_alive(folder)
+        try:
+            record = store.run(record.id)  # another process may have ended it before we had the lock
+            if record.status == "finished" and not document:
+                return _finished(record)
+            return _run(_taken_up(store, record, home, changes, document, reporter or Silent()), store)
+        finally:
+            os.close(alive)
+
+
+def _taken_up(
+    store: Store, record: RunRecord, home: Home, changes: dict[str, Any], document: str, reporter: Reporter
+) -> LocalRun:
+    """The rest of a run, once nothing of its earlier part is left running or half done."""
     asked = msgspec.msgpack.decode(record.options, type=Asked)
     options = msgspec.structs.replace(asked.options, **changes)
-    reporter = _with_logs(options, reporter or Silent())
+    asked = Asked(options=options, compiling=asked.compiling)
+    document = document or record.document
     folder = Path(record.directory)
-    if record.status == "finished" and not document:
-        outputs = msgspec.msgpack.decode(record.outputs) if record.outputs else None
-        return RunResult(run=record.id, exit_code=0, outputs=spell_out(outputs))
-    if not folder.is_dir():
-        raise UserError(f"nothing is left of run {record.id}: {folder} is gone", hint="run the document again")
-    loaded = _narrowed(load_program(document or record.document, asked.compiling, home.programs), options)
+    loaded = _narrowed(load_program(document, asked.compiling, home.programs), options)
     values = msgspec.msgpack.decode(record.inputs)
     if secrets_of(loaded.program, values):
         raise UserError(f"run {record.id} had secret inputs, which are not kept", hint="run the document again")
     check_inputs(loaded.program, values)
-    os.close(hold_alive(folder))  # waits until the last process of the earlier part is gone
     end_survivors(folder)
     if engine := choose_engine(loaded.program.processes, options):
         kill_containers(engine, container_prefix(record.id))
-    undo_moves(folder)
+    if record.status != "finished":
+        undo_moves(folder)
     resumed = Resumed(record=record, memory=remember(store, record))
-    asked = Asked(options=options, compiling=asked.compiling)
-    store.close()
-    return _run(LocalRun(document or record.document, loaded, values, asked, home, reporter, resumed))
+    return LocalRun(document, loaded, values, asked, home, _with_logs(options, reporter), resumed)
+
+
+def _finished(record: RunRecord) -> RunResult:
+    outputs = msgspec.msgpack.decode(record.outputs) if record.outputs else None
+    return RunResult(run=record.id, exit_code=0, outputs=spell_out(outputs))
 
 
 def remember(store: Store, record: RunRecord) -> dict[tuple[str, JobKind], Remembered]:
@@ -162,8 +181,8 @@ def _narrowed(loaded: Loaded, options: RunOptions) -> Loaded:
     return msgspec.structs.replace(loaded, program=part, encoded=msgspec.msgpack.encode(part))
 
 
-def _run(run: LocalRun) -> RunResult:
-    result = run.run()
+def _run(run: LocalRun, store: Store | None = None) -> RunResult:
+    result = run.run(store)
     return msgspec.structs.replace(result, outputs=spell_out(result.outputs))
 
 

@@ -4,7 +4,9 @@ import os
 import shutil
 import signal
 import stat
+import statistics
 import time
+from array import array
 from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Literal
@@ -68,6 +70,7 @@ class StepView(Struct, kw_only=True):
     failed: int = 0
     waiting: int = 0
     wall_seconds: float = 0.0
+    median_seconds: float = 0.0
     longest_seconds: float = 0.0
     cpu_seconds: float = 0.0
     peak_memory_bytes: int = 0
@@ -107,16 +110,21 @@ def list_runs(store: Store, limit: int = 0, status: Collection[str] = ()) -> lis
 def view_steps(jobs: Iterable[StoredJob]) -> list[StepView]:
     """In the order of their first jobs."""
     steps: dict[str, StepView] = {}
+    seconds: dict[str, array[float]] = {}
     for job in jobs:
         if job.kind != "job":
             continue
         name = step_of(job.name)
-        _count(steps.setdefault(name, StepView(name=name)), job)
+        ending = ending_of(job)
+        _count(steps.setdefault(name, StepView(name=name)), job, ending)
+        if ending.started:
+            seconds.setdefault(name, array("d")).append(max(0.0, ending.ended - ending.started))
+    for name, found in seconds.items():
+        steps[name].median_seconds = statistics.median(found)
     return list(steps.values())
 
 
-def _count(step: StepView, job: StoredJob) -> None:
-    ending = ending_of(job)
+def _count(step: StepView, job: StoredJob, ending: Ending) -> None:
     step.total += 1
     if job.state == State.JOB_FINISHED:
         step.skipped += ending.ending == "skipped"
@@ -136,8 +144,9 @@ def _count(step: StepView, job: StoredJob) -> None:
 
 
 def shown_jobs(jobs: Iterable[StoredJob]) -> list[StoredJob]:
-    """The jobs of the user's steps; those that only structure the DAG are left out unless they failed."""
-    return [job for job in jobs if job.kind == "job" or job.state in FAILED_STATES]
+    """The jobs of the user's steps, failed ones first; those that only structure the DAG only if they failed."""
+    shown = [job for job in jobs if job.kind == "job" or job.state in FAILED_STATES]
+    return sorted(shown, key=lambda job: job.state not in FAILED_STATES)
 
 
 def find_jobs(store: Store, run_id: str, pattern: str) -> list[StoredJob]:

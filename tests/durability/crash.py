@@ -6,6 +6,7 @@
 import argparse
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -19,8 +20,10 @@ from tests.durability.place import Place, children, descendants, kill
 
 MOST_KILLS_A_RUN = 4
 MOMENTS = ("early", "any", "any", "any", "relocation")
-WHATS = ("coordinator", "worker", "server", "engine", "all")
-"""engine: all but the commands, which live on; all: those, too."""
+WHATS = ("coordinator", "worker", "server", "server and worker", "engine", "all", "all after a pause")
+"""engine: all but the commands, which live on; all: those, too. After a pause: of the coordinator, in which workers
+journal what it does not hear of."""
+PAUSE_SECONDS = 0.15
 RESUME_LIMIT_SECONDS = 120
 
 
@@ -37,9 +40,8 @@ class Summary:
         kinds = ", ".join(f"{name} {count}" for name, count in sorted(self.kills.items()))
         return (
             f"{self.kills.total()} kills ({kinds}) in {self.runs} runs, {self.restarts} resumed or begun anew: "
-            f"all outputs equal, {self.adopted} recorded outcomes kept"
-            f" ({self.from_journals} known from journals alone),"
-            f" none ran again, no overlap, no survivor; longest way back to the end {self.longest_resume:.1f} s"
+            f"all outputs equal, {self.adopted} recorded outcomes kept ({self.from_journals} from journals"
+            f" alone), none ran again, no overlap, no survivor; longest way back to the end {self.longest_resume:.1f} s"
         )
 
 
@@ -92,7 +94,9 @@ class Trial:
                 kill(self.random.choice(workers))
             case "server" if server:
                 kill(*server)
-            case "worker" | "server":  # not there yet
+            case "server and worker" if workers:
+                kill(*server, self.random.choice(workers))
+            case "worker" | "server" | "server and worker":  # not there yet
                 return False
             case "coordinator":
                 kill(process.pid)
@@ -100,9 +104,13 @@ class Trial:
                 kill(process.pid, *server, *workers)
             case "all":
                 kill(process.pid, *everybody)
+            case "all after a pause":
+                process.send_signal(signal.SIGSTOP)
+                time.sleep(PAUSE_SECONDS)
+                kill(process.pid, *descendants(process.pid))
         self.summary.kills[what] += 1
         self.done.append(what)
-        return what not in ("worker", "server")
+        return what in ("coordinator", "engine") or what.startswith("all")
 
     def _go_on(self, process: subprocess.Popen[str]) -> subprocess.Popen[str]:
         process.communicate()

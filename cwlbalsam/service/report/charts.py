@@ -1,9 +1,9 @@
 """The drawings of a report, as SVG that takes its colours from the page's style."""
 
 from collections.abc import Iterator
-from html import escape
 
 from cwlbalsam.service.report.run_data import ReportData, StepData
+from cwlbalsam.service.report.text import say
 from cwlbalsam.service.report.timeline import Bar, bars, concurrency, lanes, ticks
 from cwlbalsam.service.report.units import count, seconds, tick_text
 
@@ -64,8 +64,8 @@ def _label(step: StepData, y: float, height: float) -> str:
     short = name if len(name) <= LABEL else f"{name[: LABEL // 2 - 1]}…{name[-LABEL // 2 :]}"
     ran = count(len(step.starts))
     return (
-        f'<g><title>{escape(name)}: {ran} jobs ran</title><text class="label" x="{LEFT - 10}" '
-        f'y="{y + height / 2 + 4:.1f}" text-anchor="end">{escape(short)}'
+        f'<g><title>{say(name)}: {ran} jobs ran</title><text class="label" x="{LEFT - 10}" '
+        f'y="{y + height / 2 + 4:.1f}" text-anchor="end">{say(short)}'
         f'<tspan class="dim"> {ran}</tspan></text></g>'
     )
 
@@ -80,17 +80,15 @@ def _row(step: StepData, y: float, span: float, budget: int) -> tuple[float, lis
         if used <= budget:
             tall = LANES_TALL.get(len(found), LANE)
             height = len(found) * (tall + 1.0)
-            parts = [
-                _bar(step, bar, y + number * (tall + 1), tall, span)
-                for number, lane in enumerate(drawn)
-                for bar in lane
-            ]
+            placed = [(bar, y + number * (tall + 1)) for number, lane in enumerate(drawn) for bar in lane]
+            placed.sort(key=lambda pair: pair[0].bad)  # nothing may cover a failure
+            parts = [_bar(step, bar, top, tall, span) for bar, top in placed]
             return height, parts, used
     height = 34.0
     values = concurrency(step.starts, step.ends, span, BINS)
     top = max(values)
-    text = f"{step.name}: up to {top:.1f} jobs at once" if top < 10 else f"{step.name}: up to {top:,.0f} jobs at once"
-    parts = [f'<g class="{_state(step)}"><title>{escape(text)}</title>{_area(values, y, height, top)}</g>']
+    text = f"{step.name}: up to {top:,.0f} jobs at once"
+    parts = [f'<g class="{_state(step)}"><title>{say(text)}</title>{_area(values, y, height, top)}</g>']
     failed = sorted({round(x_of(step.ends[index], span)) for index in step.bad})
     parts += [f'<rect class="failed" x="{x}" y="{y:.1f}" width="1.5" height="{height:.1f}"/>' for x in failed]
     return height, parts, len(failed)
@@ -102,14 +100,14 @@ def _state(step: StepData) -> str:
 
 def _bar(step: StepData, bar: Bar, y: float, height: float, span: float) -> str:
     left = x_of(bar.start, span)
-    width = max(x_of(bar.end, span) - left, 1.2)
+    width = max(x_of(bar.end, span) - left, 2.5 if bar.bad else 1.2)
     what = step.jobs[bar.first] if bar.jobs == 1 else f"{count(bar.jobs)} jobs, first {step.jobs[bar.first]}"
     what = what or "the tool"
     title = f"{what[:120]}: {seconds(bar.start)} to {seconds(bar.end)} ({seconds(bar.end - bar.start)})"
     state = "failed" if bar.bad else "done"
     return (
         f'<rect class="{state}" x="{left:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}">'
-        f"<title>{escape(title)}</title></rect>"
+        f"<title>{say(title)}</title></rect>"
     )
 
 
@@ -158,5 +156,5 @@ def _grid(span: float, top: float, bottom: float) -> Iterator[str]:
 
 
 def _chart(label: str, height: float, parts: list[str]) -> str:
-    head = f'<svg class="chart" viewBox="0 0 {WIDTH} {height:.0f}" role="img" aria-label="{escape(label)}">'
+    head = f'<svg class="chart" viewBox="0 0 {WIDTH} {height:.0f}" role="img" aria-label="{say(label)}">'
     return "\n".join([head, *parts, "</svg>"])

@@ -2,35 +2,25 @@
 
 import base64
 import hashlib
-import re
 import shlex
 import time
 from collections.abc import Iterator
-from html import escape
 from pathlib import Path
 
 from cwlbalsam import __version__
 from cwlbalsam.jobs.ids import short_run_id
+from cwlbalsam.service.logs import log_tail
 from cwlbalsam.service.report.charts import gantt, running
 from cwlbalsam.service.report.drawing import draw_run
 from cwlbalsam.service.report.run_data import FailedJob, ReportData, StepData, median
+from cwlbalsam.service.report.text import say
 from cwlbalsam.service.report.units import count, seconds, size
 
 STEP_ROWS = 300
-TEXT_CHARACTERS = 4000
 TAIL_BYTES = 3000
 STATES = ("done", "skipped", "running", "failed", "killed", "waiting")
 WORDS = {"killed": "not run"}
 _HERE = Path(__file__).parent
-
-
-def say(text: str, most: int = TEXT_CHARACTERS) -> str:
-    """Text of a document, a file name or a program, as HTML that shows just that."""
-    text = re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]", "\N{REPLACEMENT CHARACTER}", text)
-    if len(text) > most:
-        text = f"{text[: most // 2]}\n[... {count(len(text) - most)} characters left out ...]\n{text[-most // 2 :]}"
-    # A name must not turn the text around it.
-    return escape(re.sub(r"[\u202a-\u202e\u2066-\u2069]", "\N{REPLACEMENT CHARACTER}", text))
 
 
 def write_page(data: ReportData) -> str:
@@ -130,23 +120,10 @@ def _failure(failed: FailedJob, run: str, is_open: bool) -> Iterator[str]:
         yield f"<pre>{say(error)}</pre>"
     if ending.command is not None:
         yield f"<pre>{say(shlex.join(ending.command.argv))}</pre>"
-    tail = _tail(ending.log)
+    tail, is_all = log_tail(ending.log, TAIL_BYTES)
     if tail:
-        yield f"<pre>{say(tail)}</pre>"
+        yield f"<pre>{'' if is_all else '[...]'}{say(tail)}</pre>"
     yield f'<span class="dim">More: <code>cwlbalsam explain {run} {failed.id}</code></span></details>'
-
-
-def _tail(path: str) -> str:
-    if not path:
-        return ""
-    try:
-        with Path(path).open("rb") as file:
-            size_bytes = file.seek(0, 2)
-            file.seek(max(0, size_bytes - TAIL_BYTES))
-            text = file.read(TAIL_BYTES).decode("utf-8", "replace")
-    except (OSError, ValueError):
-        return ""
-    return text if size_bytes <= TAIL_BYTES else f"[...]{text}"
 
 
 # --- charts, steps, drawing ----------------------------------------------------------------------------------------
@@ -172,7 +149,7 @@ def _steps(data: ReportData) -> Iterator[str]:
     yield '<section class="long"><input type="search" id="search" placeholder="Filter" aria-label="Filter" hidden>'
     yield f'<h2>Steps{left}</h2><div class="scroll"><table id="steps"><thead><tr>'
     yield "".join(f'<th data-sort title="Sort">{name}</th>' for name in HEADINGS)
-    yield "<th>Time: median, longest</th><th>Memory: median, most</th></tr></thead><tbody>"
+    yield '<th title="median and longest">Time</th><th title="median and most">Memory</th></tr></thead><tbody>'
     longest = max((max(step.seconds, default=0.0) for step in shown), default=0.0)
     most = max((max(step.memory, default=0.0) for step in shown), default=0.0)
     for step in shown:
