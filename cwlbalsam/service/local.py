@@ -105,10 +105,13 @@ class LocalRun:
         alive = None if self.resumed else hold_alive(self.folder)  # who resumes a run holds it already
         try:
             pool = self._pool(settings)
-            pool.start()  # forks: before the loop and its threads, and while this process is small
-            with ExitStack() as stack:
-                store = store or stack.enter_context(closing(open_store(self.home.path)))
-                return self._conduct(pool, store, started)
+            try:
+                pool.start()  # forks: before the loop and its threads, and while this process is small
+                with ExitStack() as stack:
+                    store = store or stack.enter_context(closing(open_store(self.home.path)))
+                    return self._conduct(pool, store, started)
+            finally:
+                pool.abandon()
         finally:
             if alive is not None:
                 os.close(alive)
