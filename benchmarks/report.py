@@ -25,7 +25,8 @@ class Machine(Struct, frozen=True):
     load: float
 
     def __str__(self) -> str:
-        return f"{self.cores} cores, {self.memory_gib:.0f} GiB, {self.kernel}, Python {self.python}, {self.file_system}, load {self.load:.1f}"
+        machine = f"{self.cores} cores, {self.memory_gib:.0f} GiB, {self.kernel}, Python {self.python}"
+        return f"{machine}, {self.file_system}, load {self.load:.1f}"
 
 
 class Result(Struct, frozen=True, kw_only=True):
