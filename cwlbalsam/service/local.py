@@ -177,6 +177,7 @@ class LocalRun:
             loop.add_signal_handler(signal.SIGINT, lambda: interrupt(drain=True))
             loop.add_signal_handler(signal.SIGTERM, lambda: interrupt(drain=False))
         await pool.open(coordinator.outcomes, coordinator.started)
+        coordinator.later = loop.call_later
         try:
             coordinator.start()
             await coordinator.done.wait()
