@@ -127,17 +127,12 @@ def _check_interface(step: Step, process: Process) -> Iterator[Problem]:
             yield Problem(link.place, message, did_you_mean(link.name, given))
         for source in link.sources:
             if source.port not in step.outputs:
-                message = f"step '{step.name}', loop input '{link.name}': no such output '{source.port}' of the step"
+                message = f"step '{step.name}', loop input '{link.name}': the step has no output '{source.port}'"
                 yield Problem(link.place, message, did_you_mean(source.port, step.outputs))
     for name in step.scatter:
         if name not in given:
             message = f"step '{step.name}' scatters over '{name}', which is no input of the step"
             yield Problem(step.place, message, did_you_mean(name, given))
-    for link in step.loop.links if step.loop else ():
-        for source in link.sources:
-            if source.port not in step.outputs:
-                message = f"step '{step.name}', loop input '{link.name}': the step has no output '{source.port}'"
-                yield Problem(link.place, message, did_you_mean(source.port, step.outputs))
 
 
 def accepts_null(value: Type) -> bool:
