@@ -69,8 +69,7 @@ def _unknown(what: str, name: str, known: Sequence[str], place: str) -> UserErro
 def _around(workflow: WorkflowProcess, step: Step) -> WorkflowProcess:
     """A workflow of one step, whose inputs and outputs are the step's."""
     links = tuple(
-        replace(link, sources=(Source(port=link.name),), listed=False, link_merge=None, pick_value=None)
-        for link in step.inputs
+        replace(link, sources=(Source(port=link.name),), link_merge=None, pick_value=None) for link in step.inputs
     )
     return replace(
         workflow,
