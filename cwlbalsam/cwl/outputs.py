@@ -8,11 +8,11 @@ import msgspec
 
 from cwlbalsam.cwl.frame import Frame, wrong
 from cwlbalsam.cwl.globbing import find
-from cwlbalsam.cwl.records import Expr, Field, OutputBinding, Primitive, Process, RecordType, Type, UnionType
+from cwlbalsam.cwl.records import Expr, Field, OutputBinding, Primitive, Process, RecordType, Type
 from cwlbalsam.cwl.secondary import is_required, secondary_names
 from cwlbalsam.cwl.settling import Settling
 from cwlbalsam.cwl.staging import Stage, below
-from cwlbalsam.cwl.types import check, matches
+from cwlbalsam.cwl.types import accepts_null, check, matches, options_of
 from cwlbalsam.cwl.values import (
     Value,
     is_file_or_directory,
@@ -225,6 +225,5 @@ def _files_of(result: Any) -> list[Value]:
 
 def shape(kind: Type) -> tuple[bool, bool]:
     """(is it a single File or Directory, may it be null)."""
-    options = kind.options if isinstance(kind, UnionType) else (kind,)
-    names = {option.name for option in options if isinstance(option, Primitive)}
-    return bool(names & {"File", "Directory"}), "null" in names
+    names = {option.name for option in options_of(kind) if isinstance(option, Primitive)}
+    return bool(names & {"File", "Directory"}), accepts_null(kind)

@@ -9,7 +9,24 @@ from cwlbalsam.cwl.values import summary
 INT = 2**31
 LONG = 2**63
 
+NULL = Primitive(name="null")
+
 Path = tuple[str | int, ...]
+
+
+def options_of(kind: Type) -> tuple[Type, ...]:
+    """The types of a union, or the type alone."""
+    return kind.options if isinstance(kind, UnionType) else (kind,)
+
+
+def accepts_null(kind: Type) -> bool:
+    """Whether a parameter of this type may be left out."""
+    return NULL in options_of(kind)
+
+
+def without_null(kind: Type) -> tuple[Type, ...]:
+    """The types of a union but for null."""
+    return tuple(option for option in options_of(kind) if option != NULL)
 
 
 def matches(value: Any, kind: Type) -> bool:
@@ -94,7 +111,7 @@ def describe(kind: Type) -> str:
         return "one of " + ", ".join(map(repr, kind.symbols[:20])) + (", ..." if len(kind.symbols) > 20 else "")
     if isinstance(kind, RecordType):
         return "record with " + ", ".join(field.name for field in kind.fields)
-    rest = [option for option in kind.options if not (isinstance(option, Primitive) and option.name == "null")]
+    rest = without_null(kind)
     text = " or ".join(describe(option) for option in rest)
     if len(rest) == len(kind.options):
         return text

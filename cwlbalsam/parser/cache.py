@@ -17,6 +17,7 @@ import msgspec
 from cwlbalsam import __version__
 from cwlbalsam.cwl.records import Program
 from cwlbalsam.errors import Problem
+from cwlbalsam.parser.address import document_uri
 from cwlbalsam.parser.apart import Good, compile_apart
 from cwlbalsam.parser.options import UNREADABLE, CompileOptions
 
@@ -47,10 +48,7 @@ def load_program(name: str, options: CompileOptions, folder: Path | None) -> Loa
 
 
 def _key(name: str, options: CompileOptions) -> str:
-    if "://" not in name:
-        path, mark, fragment = name.partition("#")
-        name = str(Path(name).absolute()) if Path(name).exists() else f"{Path(path).absolute()}{mark}{fragment}"
-    parts = (name.encode(), options.key(), *(text.encode() for text in _versions()))
+    parts = (document_uri(name).encode(), options.key(), *(text.encode() for text in _versions()))
     return hashlib.sha256(b"\0".join(parts)).hexdigest()
 
 

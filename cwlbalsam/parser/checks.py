@@ -16,8 +16,8 @@ from cwlbalsam.cwl.records import (
     UnionType,
     WorkflowProcess,
 )
+from cwlbalsam.cwl.types import NULL, accepts_null, describe, options_of, without_null
 from cwlbalsam.errors import Problem, did_you_mean
-from cwlbalsam.parser.types import NULL
 
 Features = Mapping[str, frozenset[str]]
 # A value of the left type may be given where the right one is wanted.
@@ -77,25 +77,6 @@ def fits(source: Type, sink: Type, *, strict: bool = False) -> bool:
     return source == sink or (_primitive(source), _primitive(sink)) in WIDENINGS
 
 
-def show_type(value: Type) -> str:
-    """A type as people write it: `File?`, `int[]`, `string | int`."""
-    match value:
-        case Primitive():
-            return value.name
-        case ArrayType():
-            inner = show_type(value.items)
-            return f"({inner})[]" if isinstance(value.items, UnionType) else f"{inner}[]"
-        case UnionType():
-            others = [option for option in value.options if option != NULL]
-            if len(others) == 1 and len(value.options) == 2:
-                return f"{show_type(others[0])}?"
-            return " | ".join(map(show_type, value.options))
-        case EnumType():
-            return value.name or f"enum({', '.join(value.symbols)})"
-        case RecordType():
-            return value.name or "record"
-
-
 def _known(wanted: str, known: Iterable[str]) -> str:
     """A hint: the names most like the wanted one, else all of them."""
     names = sorted(known)
@@ -131,11 +112,6 @@ def _check_interface(step: Step, process: Process) -> Iterator[Problem]:
             yield Problem(step.place, message, _known(name, given))
 
 
-def accepts_null(value: Type) -> bool:
-    """Whether a parameter of this type may be left out."""
-    return value == NULL or (isinstance(value, UnionType) and NULL in value.options)
-
-
 def _check_features(step: Step, process: Process, features: frozenset[str]) -> Iterator[Problem]:
     links = (*step.inputs, *(step.loop.links if step.loop else ()))
     wanted = {
@@ -169,10 +145,10 @@ def _check_links(workflow: WorkflowProcess, processes: Sequence[Process]) -> tup
                 continue
             merged = _merged(given, link)
             if not fits(merged, sink):
-                message = f"{what}: source '{name}' of type {show_type(merged)} cannot be a {show_type(sink)}"
+                message = f"{what}: source '{name}' of type {describe(merged)} cannot be a {describe(sink)}"
                 problems.append(Problem(link.place, message))
             elif not fits(merged, sink, strict=True):
-                message = f"{what}: source '{name}' of type {show_type(merged)} may be no {show_type(sink)}"
+                message = f"{what}: source '{name}' of type {describe(merged)} may be no {describe(sink)}"
                 warnings.append(Problem(link.place, message))
     return problems, warnings
 
@@ -216,12 +192,12 @@ def _sinks(workflow: WorkflowProcess, processes: Sequence[Process]) -> Iterator[
 def _merged(source: Type, link: Link) -> Type:
     """What one source contributes to its sink, after linkMerge and pickValue."""
     if link.link_merge == "merge_flattened":
-        options = source.options if isinstance(source, UnionType) else (source,)
-        source = ArrayType(items=_union(*(entry.items if isinstance(entry, ArrayType) else entry for entry in options)))
+        options = (entry.items if isinstance(entry, ArrayType) else entry for entry in options_of(source))
+        source = ArrayType(items=_union(*options))
     elif link.link_merge == "merge_nested":
         source = ArrayType(items=source)
     if link.pick_value and isinstance(source, ArrayType):
-        inner = _without_null(source.items)
+        inner = _union(*without_null(source.items))
         return ArrayType(items=inner) if link.pick_value == "all_non_null" else inner
     return source
 
@@ -229,16 +205,9 @@ def _merged(source: Type, link: Link) -> Type:
 def _union(*types: Type) -> Type:
     options: list[Type] = []
     for value in types:
-        options.extend(value.options if isinstance(value, UnionType) else [value])
+        options.extend(options_of(value))
     unique = tuple(dict.fromkeys(options))
     return unique[0] if len(unique) == 1 else UnionType(options=unique)
-
-
-def _without_null(value: Type) -> Type:
-    if not isinstance(value, UnionType):
-        return value
-    rest = tuple(option for option in value.options if option != NULL)
-    return rest[0] if len(rest) == 1 else UnionType(options=rest)
 
 
 def _check_cycles(workflow: WorkflowProcess) -> Iterator[Problem]:

@@ -19,6 +19,7 @@ from schema_salad.exceptions import SchemaSaladException, ValidationException
 from schema_salad.sourceline import SourceLine, cmap
 
 from cwlbalsam.errors import DocumentError, Problem, UnsupportedError, did_you_mean
+from cwlbalsam.parser.address import document_uri
 from cwlbalsam.parser.fetching import RecordingFetcher, show_uri
 from cwlbalsam.parser.options import UNREADABLE
 
@@ -65,11 +66,9 @@ class Library:
 
     def resolve(self, name: str) -> str:
         """The URI of a document given as a path, `path#fragment` or URL. Raises DocumentError if there is none."""
-        path, mark, fragment = name.partition("#")
-        if Path(name).exists():
-            return Path(name).absolute().as_uri()
-        if mark and Path(path).exists():
-            return f"{Path(path).absolute().as_uri()}#{fragment}"
+        path = name.partition("#")[0]
+        if Path(name).exists() or Path(path).exists():
+            return document_uri(name)
         try:
             return str(resolve_tool_uri(name)[0])
         except SchemaSaladException as error:

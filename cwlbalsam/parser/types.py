@@ -20,7 +20,6 @@ from cwlbalsam.errors import DocumentError, Problem
 from cwlbalsam.parser.nodes import Node, as_list, shortname
 
 PRIMITIVES = {name: Primitive(name=name) for name in get_args(Primitive.__annotations__["name"])}
-NULL = PRIMITIVES["null"]
 
 Side = Literal["input", "output"]
 

@@ -10,11 +10,12 @@ from urllib.parse import urldefrag, urljoin
 
 from cwlbalsam.cwl.records import Field, Primitive, Program
 from cwlbalsam.errors import DocumentError, Problem, UserError
-from cwlbalsam.service.home import Home, find_home
+from cwlbalsam.parser.address import document_uri
+from cwlbalsam.service.home import find_home
 from cwlbalsam.service.inputs import InputSource, check_inputs, load_inputs, read_job_file
 from cwlbalsam.service.jobfile import uri_path
 from cwlbalsam.service.options import RunOptions
-from cwlbalsam.service.overrides import document_uri, read_overrides
+from cwlbalsam.service.overrides import compile_options
 
 if TYPE_CHECKING:
     from cwlbalsam.parser.cache import Loaded
@@ -26,17 +27,8 @@ FILES = {"$include", "$schemas", "location"}
 def load_document(document: str, options: RunOptions) -> "Loaded":
     """The Program of a document, as `run` would compile it, and the compiler's warnings. Raises DocumentError."""
     from cwlbalsam.parser.cache import load_program
-    from cwlbalsam.parser.options import CompileOptions
 
-    overrides = read_overrides(options.overrides, document_uri(document)) if options.overrides else ()
-    compiling = CompileOptions(
-        overrides=overrides,
-        enable_dev=options.enable_dev,
-        strict=options.strict,
-        skip_schemas=options.skip_schemas,
-    )
-    home = Home(Path(options.home).absolute()) if options.home else find_home()
-    return load_program(document, compiling, home.programs)
+    return load_program(document, compile_options(document, options), find_home(options.home).programs)
 
 
 def compile_program(document: str, options: RunOptions) -> Program:

@@ -40,7 +40,7 @@ class Home:
         return self.run_directory(run_id) / "jobs"
 
 
-def find_home() -> Home:
-    """`$CWLBALSAM_HOME`, or `~/.cwlbalsam`; absolute."""
-    named = os.environ.get("CWLBALSAM_HOME")
+def find_home(named: str = "") -> Home:
+    """The folder that is named, else `$CWLBALSAM_HOME`, else `~/.cwlbalsam`; absolute."""
+    named = named or os.environ.get("CWLBALSAM_HOME", "")
     return Home(Path(named).absolute() if named else Path.home() / ".cwlbalsam")

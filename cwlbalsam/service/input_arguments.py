@@ -7,12 +7,13 @@ from typing import Any
 from msgspec import Struct
 
 from cwlbalsam.cwl.records import ArrayType, EnumType, Field, Primitive, RecordType, Type, UnionType
+from cwlbalsam.cwl.types import INT, LONG, accepts_null, without_null
 from cwlbalsam.errors import DocumentError, Problem, did_you_mean
 
 WHOLE = frozenset({"int", "long"})
 REAL = frozenset({"float", "double"})
 FILES = frozenset({"File", "Directory"})
-RANGES = {"int": 2**31, "long": 2**63}
+RANGES = {"int": INT, "long": LONG}
 TRUTH = {"true": True, "false": False}
 
 
@@ -38,16 +39,12 @@ def describe_inputs(inputs: Sequence[Field], document: str) -> str:
     """The help text for a document's inputs."""
     lines = [f"Inputs of {document}, in a job file or as arguments:", ""]
     for field in inputs:
-        needed = "" if is_optional(field.type) or field.default is not None else " (required)"
+        needed = "" if accepts_null(field.type) or field.default is not None else " (required)"
         lines.append(f"  --{field.name} {type_name(field.type)}{needed}")
         lines += [f"      {line}" for line in (field.doc or field.label).splitlines()]
         if field.default is not None:
             lines.append(f"      default: {json.dumps(field.default)}")
     return "\n".join(lines if inputs else [f"{document} has no inputs."])
-
-
-def is_optional(kind: Type) -> bool:
-    return any(isinstance(option, Primitive) and option.name == "null" for option in _options(kind))
 
 
 def type_name(kind: Type) -> str:
@@ -61,17 +58,8 @@ def type_name(kind: Type) -> str:
         return "|".join(kind.symbols)
     if isinstance(kind, RecordType):
         return "{" + ", ".join(f"{field.name}: {type_name(field.type)}" for field in kind.fields) + "}"
-    inner = " or ".join(type_name(option) for option in _present(kind))
-    return f"{inner}?" if is_optional(kind) else inner
-
-
-def _options(kind: Type) -> tuple[Type, ...]:
-    return kind.options if isinstance(kind, UnionType) else (kind,)
-
-
-def _present(kind: Type) -> list[Type]:
-    """The options without null."""
-    return [option for option in _options(kind) if not (isinstance(option, Primitive) and option.name == "null")]
+    inner = " or ".join(type_name(option) for option in without_null(kind))
+    return f"{inner}?" if accepts_null(kind) else inner
 
 
 class _Option(Struct, frozen=True):
@@ -87,7 +75,7 @@ def _list_options(inputs: Sequence[Field]) -> dict[str, _Option]:
     waiting = list(options.values())
     while waiting:
         option = waiting.pop()
-        for kind in _present(option.type):
+        for kind in without_null(option.type):
             for field in kind.fields if isinstance(kind, RecordType) else ():
                 inner = _Option((*option.path, field.name), field.type)
                 options.setdefault(".".join(inner.path), inner)
@@ -134,7 +122,7 @@ class _Reader:
 
     def store(self, name: str, text: str) -> None:
         option = self.options[name]
-        present = _present(option.type)
+        present = without_null(option.type)
         array = present[0] if len(present) == 1 and isinstance(present[0], ArrayType) else None
         try:
             value = convert(array.items if array else option.type, text)
@@ -157,7 +145,7 @@ class _Reader:
 
 
 def _is_boolean(kind: Type) -> bool:
-    present = _present(kind)
+    present = without_null(kind)
     return len(present) == 1 and isinstance(present[0], Primitive) and present[0].name == "boolean"
 
 
@@ -209,7 +197,7 @@ def _file(name: str, text: str) -> dict[str, Any]:
 
 
 def _convert_union(kind: UnionType, text: str) -> Any:
-    present = _present(kind)
+    present = without_null(kind)
     if len(present) == 1:
         return convert(present[0], text)
     is_object = text.lstrip().startswith("{")

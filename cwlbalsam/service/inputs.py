@@ -10,9 +10,11 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from cwlbalsam.cwl.records import Field, Program
+from cwlbalsam.cwl.types import accepts_null, mistakes, show_path
 from cwlbalsam.errors import DocumentError, Problem, UserError, did_you_mean
-from cwlbalsam.service.input_arguments import is_optional, parse_arguments, type_name
-from cwlbalsam.service.jobfile import TextFile, file_uri, is_address, parse_tree, read_file, uri_path
+from cwlbalsam.parser.address import is_address
+from cwlbalsam.service.input_arguments import parse_arguments, type_name
+from cwlbalsam.service.jobfile import TextFile, file_uri, parse_tree, read_file, uri_path
 from cwlbalsam.service.overrides import OVERRIDE_KEYS, REQUIREMENT_KEYS, requirement_list, resolve_uri, take_key
 
 TOOL_KEYS = ("cwl:tool", "https://w3id.org/cwl/cwl#tool")
@@ -38,7 +40,6 @@ class JobFile(Struct, frozen=True, kw_only=True):
     requirements: tuple[dict[str, Any], ...] = ()
     overrides: Any = ()
     namespaces: dict[str, str] = {}
-    schemas: tuple[str, ...] = ()
 
 
 class JobOrder(Struct, frozen=True, kw_only=True):
@@ -48,9 +49,6 @@ class JobOrder(Struct, frozen=True, kw_only=True):
     """
 
     values: dict[str, Any]
-    tool: str = ""
-    requirements: tuple[dict[str, Any], ...] = ()
-    overrides: Any = ()
     warnings: tuple[Problem, ...] = ()
     source: TextFile | None = None
     given: frozenset[str] = frozenset()
@@ -80,8 +78,9 @@ def read_job_file(name: str, *, base: Path) -> JobFile:
     tool = take_key(tree, TOOL_KEYS) or ""
     overrides = take_key(tree, OVERRIDE_KEYS) or ()
     requirements = requirement_list(take_key(tree, REQUIREMENT_KEYS), source.name)
-    namespaces, schemas = tree.pop("$namespaces", None) or {}, tree.pop("$schemas", None) or ()
-    tree.pop("$graph", None)
+    namespaces = tree.pop("$namespaces", None)
+    for key in ("$schemas", "$graph"):
+        tree.pop(key, None)
     return JobFile(
         source=source,
         values=tree,
@@ -89,7 +88,6 @@ def read_job_file(name: str, *, base: Path) -> JobFile:
         requirements=requirements,
         overrides=overrides,
         namespaces=namespaces if isinstance(namespaces, dict) else {},
-        schemas=tuple(schemas) if isinstance(schemas, list) else (),
     )
 
 
@@ -134,9 +132,6 @@ def load_inputs(
     known = {parameter.name for parameter in program_inputs}
     return JobOrder(
         values={name: value for name, value in values.items() if name in known},
-        tool=job.tool if job else "",
-        requirements=job.requirements if job else (),
-        overrides=job.overrides if job else (),
         warnings=warnings,
         source=job.source if job else None,
         given=frozenset(given),
@@ -164,8 +159,7 @@ class _Resolver:
 
     def complain(self, path: tuple[str | int, ...], message: str, hint: str = "") -> None:
         place = self.origin.place(path) if self.origin else ""
-        name = str(path[0]) + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path[1:])
-        self.problems.append(Problem(place, f"input '{name}': {message}", hint))
+        self.problems.append(Problem(place, f"input '{path[0]}{show_path(path[1:])}': {message}", hint))
 
     def resolve(self, value: Any, path: tuple[str | int, ...]) -> Any:
         if isinstance(value, list):
@@ -244,13 +238,11 @@ def check_inputs(program: Program, values: Mapping[str, Any], order: JobOrder | 
 
     An input without value counts as its default.
     """
-    from cwlbalsam.cwl.types import mistakes, show_path
-
     problems = []
     for parameter in program.processes[program.main].inputs:
         value = values.get(parameter.name)
         value = parameter.default if value is None else value
-        if value is None and not is_optional(parameter.type):
+        if value is None and not accepts_null(parameter.type):
             hint = f"give it in the job file, or as --{parameter.name} {type_name(parameter.type)}"
             problems.append(Problem("", f"input '{parameter.name}' is required but has no value", hint))
         else:

@@ -10,11 +10,13 @@ from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, NoReturn
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
 
 from msgspec import Struct
 
+from cwlbalsam.cwl.values import uri_of
 from cwlbalsam.errors import UserError
+from cwlbalsam.parser.address import is_address
 
 STDIN = "-"
 FETCH_SECONDS = 30.0
@@ -39,24 +41,20 @@ class TextFile(Struct, frozen=True):
         return f"{self.name}:{position[0] + 1}:{position[1] + 1}" if position else self.name
 
 
-def is_address(name: str) -> bool:
-    return name.startswith(("http://", "https://"))
-
-
 def file_uri(path: str | os.PathLike[str]) -> str:
     """The absolute URI of a path; every character that means something in a URI is escaped."""
-    return "file://" + quote(absolute_path(path))
+    return uri_of(absolute_path(path))
 
 
 def absolute_path(path: str | os.PathLike[str]) -> str:
-    return os.path.abspath(path)  # noqa: PTH100 (resolve() would follow links)
+    return os.path.abspath(os.fspath(path))  # noqa: PTH100 (resolve() would follow links)
 
 
 def uri_path(uri: str) -> str:
     """The path that a `file:` URI means. An unescaped `#` or `?` in it belongs to the name, as cwltool has it."""
     parts = urlsplit(uri)
     name = parts.path + (f"?{parts.query}" if parts.query else "") + (f"#{parts.fragment}" if parts.fragment else "")
-    return unquote(name)
+    return unquote(name, errors="surrogateescape")
 
 
 def read_file(name: str, base: Path) -> TextFile:

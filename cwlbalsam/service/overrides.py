@@ -6,7 +6,10 @@ from typing import Any
 from urllib.parse import urldefrag, urljoin
 
 from cwlbalsam.errors import UserError
-from cwlbalsam.service.jobfile import is_address, parse_tree, read_file
+from cwlbalsam.parser.address import document_uri
+from cwlbalsam.parser.options import CompileOptions
+from cwlbalsam.service.jobfile import parse_tree, read_file
+from cwlbalsam.service.options import RunOptions
 
 REQUIREMENT_KEYS = ("cwl:requirements", "https://w3id.org/cwl/cwl#requirements")
 OVERRIDE_KEYS = ("cwltool:overrides", "http://commonwl.org/cwltool#overrides")
@@ -22,16 +25,6 @@ def resolve_uri(reference: str, base: str) -> str:
     """An absolute URI; the fragment of `reference` is kept."""
     path, fragment = urldefrag(reference)
     return urljoin(base, path) + (f"#{fragment}" if fragment else "")
-
-
-def document_uri(document: str) -> str:
-    """The absolute URI of a document as the command line names it: an address, or a path with or without `#name`."""
-    if is_address(document) or document.startswith("file:"):
-        return document
-    if Path(document).exists() or "#" not in document:
-        return Path(document).absolute().as_uri()
-    path, _, name = document.partition("#")
-    return f"{Path(path).absolute().as_uri()}#{name}"
 
 
 def requirement_list(written: Any, place: str = "") -> tuple[dict[str, Any], ...]:
@@ -71,3 +64,20 @@ def read_overrides(name: str, document: str) -> tuple[dict[str, Any], ...]:
     if written is None:
         raise UserError("no `cwltool:overrides` here", place=source.name)
     return absolute_overrides(written, document, source.name)
+
+
+def compile_options(
+    document: str, options: RunOptions, overrides: Any = (), requirements: Sequence[dict[str, Any]] = ()
+) -> CompileOptions:
+    """What a compilation is told by a run's options. overrides (as written), requirements: of the job order."""
+    uri = document_uri(document)
+    found = absolute_overrides(overrides, uri)
+    if options.overrides:
+        found += read_overrides(options.overrides, uri)
+    return CompileOptions(
+        overrides=found,
+        requirements=requirements,
+        enable_dev=options.enable_dev,
+        strict=options.strict,
+        skip_schemas=options.skip_schemas,
+    )

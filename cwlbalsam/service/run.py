@@ -27,7 +27,7 @@ from cwlbalsam.service.inputs import InputSource, JobOrder, check_inputs, load_i
 from cwlbalsam.service.local import LocalRun, Resumed, RunResult, make_writable, undo_moves
 from cwlbalsam.service.masking import secrets_of
 from cwlbalsam.service.options import Asked, RunOptions
-from cwlbalsam.service.overrides import absolute_overrides, document_uri, read_overrides
+from cwlbalsam.service.overrides import compile_options
 from cwlbalsam.service.settings import choose_engine
 from cwlbalsam.service.targets import narrow
 from cwlbalsam.sites.containers import kill_containers
@@ -45,7 +45,7 @@ def run_document(
     """Compile and run a document. Raises UserError for what is wrong before anything runs."""
     options, inputs = options or RunOptions(), inputs or InputSource()
     reporter = _with_logs(options, reporter or Silent())
-    home = Home(Path(options.home).absolute()) if options.home else find_home()
+    home = find_home(options.home)
     loaded, order, compiling = load(document, inputs, options, home)
     for warning in (*loaded.warnings, *order.warnings):
         reporter.report(Warned(warning))
@@ -170,17 +170,8 @@ def load(
     """The Program of a document, as its job order and the overrides want it, and the job order."""
     base = Path(options.basedir or options.directory or ".").absolute()
     job = read_job_file(inputs.file, base=base) if inputs.file else None
-    uri = document_uri(document)
-    overrides = list(absolute_overrides(job.overrides, uri)) if job and job.overrides else []
-    if options.overrides:
-        overrides += read_overrides(options.overrides, uri)
-    compiling = CompileOptions(
-        overrides=overrides,
-        requirements=job.requirements if job else (),
-        enable_dev=options.enable_dev,
-        strict=options.strict,
-        skip_schemas=options.skip_schemas,
-    )
+    told = (job.overrides, job.requirements) if job else ()
+    compiling = compile_options(document, options, *told)
     loaded = _narrowed(load_program(document, compiling, home.programs), options)
     program = loaded.program
     main = program.processes[program.main]

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from cwlbalsam.cwl.records import ArrayType, EnumType, Field, Primitive, RecordType, Type
-from cwlbalsam.service.input_arguments import is_optional, type_name
+from cwlbalsam.cwl.types import accepts_null, without_null
+from cwlbalsam.service.input_arguments import type_name
 
 PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 PLAIN_TEXT = re.compile(r"[A-Za-z_][A-Za-z0-9_./-]*")
@@ -41,7 +42,7 @@ def _entry(field: Field) -> Iterator[str]:
     note = type_name(field.type)
     if field.default is not None:
         value, note = field.default, f"{note}; the default"
-    elif is_optional(field.type):
+    elif accepts_null(field.type):
         value, note = None, f"{note}; for example {json.dumps(example(field.type))}"
     else:
         value = example(field.type)
@@ -60,7 +61,7 @@ def example(kind: Type) -> Any:
         return kind.symbols[0] if kind.symbols else None
     if isinstance(kind, RecordType):
         return {field.name: example(field.type) for field in kind.fields}
-    options = [option for option in kind.options if option != Primitive(name="null")]
+    options = without_null(kind)
     return example(options[0]) if options else None
 
 

@@ -6,9 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cwlbalsam.cwl.records import ArrayType, EnumType, Field, Primitive, RecordType, Type, UnionType
+from cwlbalsam.cwl.types import NULL, describe
 from cwlbalsam.errors import DocumentError
-from cwlbalsam.parser.checks import fits, show_type
-from cwlbalsam.parser.types import NULL, PRIMITIVES
+from cwlbalsam.parser.checks import fits
+from cwlbalsam.parser.types import PRIMITIVES
 from tests.parser.documents import compile_text, expression_tool, step, tool, workflow
 
 LEAVES: st.SearchStrategy[Type] = st.sampled_from(list(PRIMITIVES.values())) | st.sets(
@@ -55,7 +56,7 @@ def test_what_fits_strictly_fits_and_may_be_wanted_less_strictly(source: Type, s
 
 @given(TYPES)
 def test_what_may_be_null_fits_with_a_doubt_only(value: Type) -> None:
-    if "Any" not in show_type(value) and value != NULL and not fits(NULL, value, strict=True):
+    if "Any" not in describe(value) and value != NULL and not fits(NULL, value, strict=True):
         assert fits(optional(value), value)
         assert not fits(optional(value), value, strict=True)
 
@@ -70,8 +71,8 @@ def test_numbers_widen_and_nothing_else_changes(source: str, sink: str, expected
 
 def test_types_are_shown_as_people_write_them() -> None:
     string, integer = Primitive(name="string"), Primitive(name="int")
-    assert show_type(optional(string)) == "string?"
-    assert show_type(ArrayType(items=UnionType(options=(string, integer)))) == "(string | int)[]"
+    assert describe(optional(string)) == "string?"
+    assert describe(ArrayType(items=UnionType(options=(string, integer)))) == "array of (string or int)"
 
 
 # --- messages ---

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from cwlbalsam.errors import UserError
-from cwlbalsam.service.overrides import absolute_overrides, document_uri, read_overrides
+from cwlbalsam.service.overrides import absolute_overrides, read_overrides
 
 REQUIREMENT = {"class": "EnvVarRequirement", "envDef": {"A": "b"}}
 BODY = {"requirements": {"EnvVarRequirement": {"envDef": {"A": "b"}}}}
@@ -30,10 +30,3 @@ def test_other_files_are_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "o.yml").write_text(text)
     with pytest.raises(UserError):
         read_overrides(str(tmp_path / "o.yml"), "file:///wf.cwl")
-
-
-def test_a_document_with_a_hash_in_its_name_is_no_fragment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    Path("a#b.cwl").touch()
-    assert document_uri("a#b.cwl") == f"{tmp_path.as_uri()}/a%23b.cwl"
-    assert document_uri("c.cwl#b") == f"{tmp_path.as_uri()}/c.cwl#b"
