@@ -4,6 +4,7 @@ A worker holds *grants*; each lets one task of that grant run. Short tasks are a
 the worker until one before them ends and leaves it its grant: so a core is never idle for the time of a message.
 """
 
+import heapq
 from collections import deque
 from collections.abc import Sequence
 
@@ -72,25 +73,24 @@ class Dispatcher:
         batches: dict[int, Batch] = {}
         if not self._lanes:
             return batches
-        heads = {grant: tasks[0][0] for grant, tasks in self._waiting.items()}
-        oldest = min(heads.values(), default=0)
-        while heads:
-            grant = min(heads, key=heads.__getitem__)
-            if heads[grant] != oldest and self._passes >= PASSES:
-                break
+        heads = [(tasks[0][0], grant) for grant, tasks in self._waiting.items()]
+        heapq.heapify(heads)  # there may be as many grants as tasks
+        overtakes = False  # the oldest has found no room
+        while heads and not (overtakes and self._passes >= PASSES):
+            grant = heads[0][1]
             worker = self._place(grant)
             if worker is None:
-                del heads[grant]
+                heapq.heappop(heads)
+                overtakes = True
                 continue
+            self._passes = self._passes + 1 if overtakes else 0
             tasks = self._waiting[grant]
-            sequence, task = tasks.popleft()
-            self._passes = 0 if sequence == oldest else self._passes + 1
+            _, task = tasks.popleft()
             if tasks:
-                heads[grant] = tasks[0][0]
+                heapq.heapreplace(heads, (tasks[0][0], grant))
             else:
-                del heads[grant], self._waiting[grant]
-            if sequence == oldest:
-                oldest = min((queue[0][0] for queue in self._waiting.values()), default=0)
+                heapq.heappop(heads)
+                del self._waiting[grant]
             batch = batches.setdefault(worker, Batch())
             batch.tasks.append(task)
             lane = self._lanes[worker][grant]

@@ -103,9 +103,11 @@ class Workbench:
         return bool(self._by_pid) or (self._containers.were_used and has_children())
 
     def start_waiting(self) -> None:
-        for lane in self._lanes.values():
+        for grant, lane in list(self._lanes.items()):
             while lane.waiting and lane.running < lane.limit:
                 self._start(lane, lane.waiting.popleft())
+            if not lane.waiting and not lane.running:  # each job may have a grant of its own: they would add up
+                del self._lanes[grant]
 
     # --- one job ---
 
