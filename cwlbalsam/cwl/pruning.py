@@ -1,11 +1,12 @@
 """The folder of results that `reuse` keeps: what nobody has used for long, and what crashes have left, goes."""
 
 import os
-import shutil
 from contextlib import suppress
 
 import msgspec
 from msgspec import Struct
+
+from cwlbalsam.cwl.removal import remove_tree
 
 ENTRY = ".done"
 """How the names of entries end."""
@@ -83,6 +84,6 @@ def _remove_jobs(shelf: str, before: float) -> None:
         with suppress(OSError):
             if os.lstat(path).st_mtime < before:
                 if os.path.isdir(path) and not os.path.islink(path):
-                    shutil.rmtree(path, ignore_errors=True)
+                    remove_tree(path)
                 else:
                     os.unlink(path)

@@ -5,7 +5,6 @@ asyncio takes long to import, so that is left until the workers are forked and i
 
 import contextlib
 import os
-import shutil
 import signal
 import socket
 import tempfile
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec import Struct
 
+from cwlbalsam.cwl.removal import remove_tree
 from cwlbalsam.cwl.tasks import Ending, Outcome, Settings, Task
 from cwlbalsam.errors import JobError
 from cwlbalsam.executor.capacity import Capacity
@@ -149,7 +149,7 @@ class WorkerPool:
             await asyncio.to_thread(self._bury_server)
             self._server = None
         if not self.keep_scratch:
-            await asyncio.to_thread(_remove, self._scratch)
+            await asyncio.to_thread(remove_tree, str(self._scratch))
 
     def abandon(self) -> None:
         """End the workers whatever they do, without a loop; nothing is left to do if `close` was called."""
@@ -161,7 +161,7 @@ class WorkerPool:
             self._bury_server()
             self._server = None
         if not self.keep_scratch:
-            _remove(self._scratch)
+            remove_tree(str(self._scratch))
 
     # --- one turn of the loop ---
 
@@ -336,13 +336,3 @@ def _hang_up(connection: socket.socket) -> None:
 
 def _ended(task: Task, ending: Ending, error: str) -> Outcome:
     return Outcome(job=task.job, attempt=task.attempt, ending=ending, error=error)
-
-
-def _remove(folder: Path) -> None:
-    """Delete it though jobs may have left folders that nobody may enter."""
-    shutil.rmtree(folder, ignore_errors=True)
-    if folder.exists():
-        for parent, _, _ in os.walk(folder):
-            with contextlib.suppress(OSError):
-                Path(parent).chmod(0o700)
-        shutil.rmtree(folder, ignore_errors=True)

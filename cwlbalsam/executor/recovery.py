@@ -37,7 +37,7 @@ def hold_alive(folder: Path) -> int:
                 _kill_all(_holders(folder))
             time.sleep(0.02)
         os.truncate(handle, 0)
-        os.pwrite(handle, f"{os.getpid()} {_started(os.getpid())}".encode(), 0)
+        os.pwrite(handle, f"{os.getpid()} {started_ticks(os.getpid())}".encode(), 0)
     except BaseException:
         os.close(handle)
         raise
@@ -54,19 +54,20 @@ def _lock(handle: int) -> bool:
 
 def _refuse_living(folder: Path, handle: int) -> None:
     pid, _, started = os.pread(handle, 100, 0).decode("ascii", errors="replace").partition(" ")
-    if pid.isdigit() and started and _started(int(pid)) == started:
+    if pid.isdigit() and started and str(started_ticks(int(pid))) == started:
         raise UserError(
             f"run {folder.name} is under way: process {pid} coordinates it", hint="`cwlbalsam kill` ends it"
         )
 
 
-def _started(pid: int) -> str:
-    """When a process started, in the kernel's ticks, so that its number alone does not pass for it; "" without one."""
+def started_ticks(pid: int) -> int | None:
+    """When a process started, in the kernel's ticks since the machine did, so that its number alone does not pass for
+    it. None if there is none, 0 if there is one and nothing tells more."""
     try:
-        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+        fields = (PROC / str(pid) / "stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
     except OSError:
-        return "" if PROC.is_dir() or not _exists(pid) else "?"
-    return "" if fields[0] == "Z" else fields[19]
+        return None if PROC.is_dir() or not _exists(pid) else 0
+    return None if fields[0] == "Z" else int(fields[19])
 
 
 def _exists(pid: int) -> bool:

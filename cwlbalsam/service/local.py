@@ -2,7 +2,6 @@
 
 import gc
 import os
-import shutil
 import signal
 import time
 from collections.abc import Iterable, Mapping
@@ -14,6 +13,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from cwlbalsam.cwl.relocation import Intent, relocate, undo
+from cwlbalsam.cwl.removal import remove_tree
 from cwlbalsam.cwl.tasks import Settings
 from cwlbalsam.errors import EXIT_BUG, EXIT_FAILED, EXIT_INTERRUPTED, UserError
 from cwlbalsam.executor.capacity import Capacity
@@ -300,7 +300,7 @@ def _clean(folder: Path) -> None:
                 Path(entry.path).unlink(missing_ok=True)
         with suppress(OSError):
             shard.rmdir()
-    shutil.rmtree(folder / "journals", ignore_errors=True)
+    remove_tree(str(folder / "journals"))
     for path in (folder / MOVES_FILE, folder / "alive"):
         path.unlink(missing_ok=True)
     for path in (folder / "jobs", folder):
@@ -313,4 +313,4 @@ def _remove_directory(path: str) -> None:
     try:
         Path(path).rmdir()
     except OSError:
-        shutil.rmtree(path, ignore_errors=True)
+        remove_tree(path)

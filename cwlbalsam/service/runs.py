@@ -1,9 +1,7 @@
 """What is done with runs that exist: look at them, end them, remove them."""
 
 import os
-import shutil
 import signal
-import stat
 import statistics
 import time
 from array import array
@@ -17,8 +15,10 @@ from msgspec import Struct
 
 from cwlbalsam.cwl.pruning import prune
 from cwlbalsam.cwl.records import Program
+from cwlbalsam.cwl.removal import remove_tree
 from cwlbalsam.cwl.tasks import Invocation
 from cwlbalsam.errors import UserError
+from cwlbalsam.executor.recovery import started_ticks
 from cwlbalsam.jobs.ids import short_run_id
 from cwlbalsam.jobs.model import RunRecord, State
 from cwlbalsam.jobs.names import step_of
@@ -183,26 +183,12 @@ def prune_results(store: Store, home: Home, seconds: float) -> int:
 
 def process_started(pid: int) -> float | None:
     """When the process started, in seconds since the epoch; None if there is none, 0 if nothing tells."""
-    if not Path("/proc/stat").exists():
-        return _process_exists(pid)
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
-        boot = next(line for line in Path("/proc/stat").read_text(encoding="ascii").splitlines() if "btime" in line)
-    except OSError:
-        return None
-    if fields[0] == "Z":
-        return None
-    return int(boot.split()[1]) + int(fields[19]) / os.sysconf("SC_CLK_TCK")
-
-
-def _process_exists(pid: int) -> float | None:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return None
-    except PermissionError:
-        pass
-    return 0.0
+    ticks = started_ticks(pid)
+    if not ticks:
+        return ticks
+    lines = Path("/proc/stat").read_text(encoding="ascii").splitlines()
+    boot = next(line for line in lines if line.startswith("btime"))
+    return int(boot.split()[1]) + ticks / os.sysconf("SC_CLK_TCK")
 
 
 def liveness(run: RunRecord) -> Liveness:
@@ -258,17 +244,5 @@ def remove_run(store: Store, home: Home, run: RunRecord, force: bool = False) ->
             )
         if found == "alive" and kill_run(store, run) == "ending":
             raise UserError(f"run {short_run_id(run.id)} has not ended yet; nothing was removed")
-    delete_tree(home.run_directory(run.id))
+    remove_tree(str(home.run_directory(run.id)), ignore_errors=False)
     store.remove_run(run.id)
-
-
-def delete_tree(directory: Path) -> None:
-    """Deletes a folder of cwlbalsam's, never through a link, even where a command took its write permission away."""
-    if directory.is_symlink() or not directory.is_dir():
-        return
-    for folder, subfolders, _ in os.walk(directory):
-        for path in (Path(folder, name) for name in subfolders):
-            mode = path.lstat().st_mode
-            if stat.S_ISDIR(mode) and mode & stat.S_IRWXU != stat.S_IRWXU:
-                path.chmod(stat.S_IMODE(mode) | stat.S_IRWXU)
-    shutil.rmtree(directory)
