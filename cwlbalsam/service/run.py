@@ -17,6 +17,7 @@ from cwlbalsam.executor.containers import container_prefix
 from cwlbalsam.executor.coordinator import Remembered
 from cwlbalsam.executor.events import Event, JobEnded, Reporter, Silent, Warned
 from cwlbalsam.executor.journal import read_journals
+from cwlbalsam.executor.pool import SCRATCH_PREFIX, remove_scratch
 from cwlbalsam.executor.recovery import end_survivors, hold_alive
 from cwlbalsam.jobs.model import JobKind, RunRecord, State
 from cwlbalsam.parser.cache import Loaded, load_program
@@ -92,6 +93,8 @@ def _taken_up(
     end_survivors(folder)
     if engine := choose_engine(loaded.program.processes, options):
         kill_containers(engine, container_prefix(record.id))
+    for scratch in folder.glob(f"{SCRATCH_PREFIX}*"):
+        remove_scratch(scratch)
     if record.status != "finished":
         undo_moves(folder)
     resumed = Resumed(record=record, memory=remember(store, record))
