@@ -3,6 +3,7 @@
 import math
 import os
 import shutil
+import time
 from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
@@ -112,22 +113,27 @@ def remember(store: Store, record: RunRecord) -> dict[tuple[str, JobKind], Remem
     for outcome in read_journals(Path(record.directory) / "journals"):
         if outcome.ending in ("done", "skipped") and outcome.fingerprint:
             journalled[outcome.job, outcome.attempt] = outcome
-    changed = _changed_inputs(msgspec.msgpack.decode(record.inputs), record.created)
+    changed = _last_change(msgspec.msgpack.decode(record.inputs))
     memory = {}
     for job in store.jobs(record.id):
         finished = job.state is State.JOB_FINISHED
         known = journalled.get((job.id, job.attempt))
         if finished and job.outcome is not None:
             known = msgspec.msgpack.decode(job.outcome, type=Outcome)
-        usable = known is not None and not changed and _is_there(known)
+        usable = known is not None and known.started >= changed and _is_there(known)
         memory[job.name, job.kind] = Remembered(job.id, job.attempt, finished, known if usable else None)
     return memory
 
 
-def _changed_inputs(values: Any, since: float) -> bool:
-    """Whether a file that the user gave was written after the run had begun."""
+def _last_change(values: Any) -> float:
+    """When a file that the user gave was last written: what began before may have read what it was before.
+
+    Times that are still to come say nothing.
+    """
     files = [path for value in files_and_directories(values) if (path := _local_path(value)) is not None]
-    return any(not path.exists() or path.stat().st_mtime > since for path in files)
+    times = [path.stat().st_mtime if path.exists() else math.inf for path in files]
+    now = time.time()
+    return max((moment for moment in times if moment <= now or moment == math.inf), default=0.0)
 
 
 def _local_path(value: Any) -> Path | None:

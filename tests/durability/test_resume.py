@@ -114,6 +114,27 @@ def test_labels_and_moved_lines_make_nothing_run_again(place: Place) -> None:
     assert told(place) == ["fragile", "three"]
 
 
+def test_a_changed_input_file_makes_jobs_run_again_once(place: Place) -> None:
+    document = chain("one", "slow", "fragile", "three")
+    document["inputs"]["data"] = "File"
+    document["steps"]["one"]["in"]["before"] = "data"
+    data = place.folder / "data"
+    data.write_text("old")
+    begun = place.begin("run", "--outdir", place.out, write(place, document), "--place", place.folder, "--data", data)
+    wait_for(lambda: told(place) == ["one", "slow"])
+    begun.kill()
+    begun.communicate()
+    time.sleep(0.02)
+    data.write_text("new\n")
+    (place.folder / "go").touch()
+    place.call("resume", place.run_id(), code=1)
+    assert told(place) == ["one", "slow", "one", "slow", "fragile"]
+    (place.folder / "mended").touch()
+    outputs = json.loads(place.call("resume", place.run_id()))
+    assert told(place)[5:] == ["fragile", "three"]
+    assert Path(outputs["out"]["path"]).read_text().split() == ["new", "one", "slow", "fragile", "three"]
+
+
 def test_only_an_edited_step_and_what_reads_it_run_again(place: Place) -> None:
     run = interrupted(place)
     edited = chain("one", "slow", "fragile", "three")
