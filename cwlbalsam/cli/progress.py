@@ -12,7 +12,7 @@ import click
 from cwlbalsam.cli.tables import duration, plain, plain_lines
 from cwlbalsam.cli.tally import GOOD, Tally
 from cwlbalsam.errors import Problem
-from cwlbalsam.executor.events import Event, JobEnded, JobsAdded, JobStarted, RunEnded, RunStarted, Warned
+from cwlbalsam.executor.events import Event, JobEnded, JobKept, JobsAdded, JobStarted, RunEnded, RunStarted, Warned
 from cwlbalsam.jobs.ids import short_run_id
 from cwlbalsam.service.logs import log_tail
 from cwlbalsam.service.options import RunOptions
@@ -60,6 +60,8 @@ class Progress(AbstractContextManager["Progress"]):
             case JobEnded():
                 self.tally.end(event, time.monotonic())
                 self.job_ended(event)
+            case JobKept():
+                self.tally.keep(event)
             case Warned():
                 self.warn(event.problem)
             case RunStarted():

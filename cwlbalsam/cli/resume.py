@@ -35,6 +35,7 @@ def command(run: str, document: str, quiet: bool, **given: Any) -> None:
     changes = {name: value for name, value in given.items() if value is not None}
     if "outdir" in changes:
         changes["outdir"] = str(Path(changes["outdir"]).absolute())
-    result = resume_run(run, find_home(), changes, document, Progress(RunOptions(quiet=quiet)))
+    with Progress(RunOptions(quiet=quiet)) as progress:
+        result = resume_run(run, find_home(), changes, document, progress)
     print_object(result.outputs)
     click.get_current_context().exit(result.exit_code)

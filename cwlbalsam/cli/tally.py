@@ -4,7 +4,7 @@ import math
 from collections import deque
 from dataclasses import dataclass, field
 
-from cwlbalsam.executor.events import JobEnded, JobsAdded, JobStarted
+from cwlbalsam.executor.events import JobEnded, JobKept, JobsAdded, JobStarted
 from cwlbalsam.jobs.names import step_of
 
 RATE_SECONDS = 10.0
@@ -41,6 +41,7 @@ class Tally:
     steps: dict[str, Count] = field(default_factory=dict)
     whole: Count = field(default_factory=Count)
     _running: set[int] = field(default_factory=set)
+    _kept: int = 0
     _marks: deque[tuple[float, int]] = field(default_factory=deque)  # time, jobs ended by then
 
     def add(self, event: JobsAdded) -> None:
@@ -55,6 +56,12 @@ class Tally:
                 count.running += 1
                 count.began = min(count.began, now)
 
+    def keep(self, event: JobKept) -> None:
+        """Done, but not now: the rate does not count it."""
+        self._kept += 1
+        for count in self._counts(event.name):
+            count.done += 1
+
     def end(self, event: JobEnded, now: float) -> None:
         ran = event.job in self._running
         self._running.discard(event.job)
@@ -64,7 +71,7 @@ class Tally:
             count.running -= ran
             setattr(count, word, getattr(count, word) + 1)
         if not self._marks or now - self._marks[-1][0] >= RATE_SECONDS / 40:
-            self._marks.append((now, self.whole.ended))
+            self._marks.append((now, self.whole.ended - self._kept))
             while self._marks[-1][0] - self._marks[0][0] > RATE_SECONDS:
                 self._marks.popleft()
 
@@ -73,7 +80,7 @@ class Tally:
         since, before = self._marks[0] if self._marks else (self.started, 0)
         if now - since > 2 * RATE_SECONDS or len(self._marks) < 2:  # jobs take long: what counts is the whole run
             since, before = self.started, 0
-        return (self.whole.ended - before) / (now - since) if now > since else 0.0
+        return (self.whole.ended - self._kept - before) / (now - since) if now > since else 0.0
 
     def rest(self, now: float) -> float | None:
         """Seconds until the jobs known now have ended, if they go on as they did; None if none has ended yet."""

@@ -4,7 +4,6 @@ All it does happens in batches: the outcomes of one wake-up lead to one transact
 Values pass through as msgpack and are never decoded here.
 """
 
-import hashlib
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -13,17 +12,18 @@ from pathlib import Path
 from typing import Protocol
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Raw
 from msgspec.structs import replace
 
 from cwlbalsam.cwl.records import Program
 from cwlbalsam.cwl.resources import static_grant
 from cwlbalsam.cwl.tasks import Grant, Outcome, Task, TaskMode
 from cwlbalsam.errors import JobError
-from cwlbalsam.executor.events import JobEnded, JobsAdded, JobStarted, Reporter
-from cwlbalsam.jobs.model import BalsamJob, Changes, JobKind, Move, State
+from cwlbalsam.executor.events import JobEnded, JobKept, JobsAdded, JobStarted, Reporter
+from cwlbalsam.executor.live import NO_RETRY, Failure, LiveJob, Remembered, RetryPolicy, fingerprint, stored
+from cwlbalsam.jobs.model import Changes, JobKind, Move, State
 from cwlbalsam.jobs.names import job_directory, step_of
-from cwlbalsam.jobs.references import NULL, Elements, array_items, is_array, pack_map, pack_trees, resolve
+from cwlbalsam.jobs.references import NULL, Elements, array_items, is_array, resolve
 from cwlbalsam.jobs.states import FINAL, Event, advance
 from cwlbalsam.parser.expand import Expander, Expansion, Planned
 
@@ -38,60 +38,6 @@ class Pool(Protocol):
 
     def submit(self, tasks: list[Task]) -> None: ...
     def cancel(self, jobs: list[int], *, unstarted: bool = False) -> None: ...
-
-
-class Remembered(Struct, frozen=True):
-    """A job of an earlier part of a resumed run. outcome: what it ended with, if it ended well and its files are there.
-
-    finished: the store has it as finished.
-    """
-
-    id: int
-    attempt: int
-    finished: bool
-    outcome: Outcome | None
-
-
-class RetryPolicy(Struct, frozen=True):
-    """retries: attempts that a job gets beyond the first. memory_factor: for the RAM of an attempt after one that was
-    killed, as jobs are when memory is short."""
-
-    retries: int = 0
-    memory_factor: float = 1.0
-
-
-NO_RETRY = RetryPolicy()
-
-
-class LiveJob(Struct, weakref=False, gc=False):
-    """A job as the coordinator knows it. outputs: once it is done; a port that is missing is null.
-
-    losses: workers that it has lost. failures: attempts that ended badly. kept: the store has it as finished already.
-    released: its children have been counted down; who comes later no longer waits for it.
-    """
-
-    plan: Planned
-    state: State = State.AWAITING_PARENTS
-    waiting_for: int = 0
-    children: list[int] = []
-    outputs: Mapping[str, Raw] | None = None
-    released: bool = False
-    attempt: int = 1
-    grant: Grant | None = None
-    losses: int = 0
-    failures: int = 0
-    kept: bool = False
-    fingerprint: bytes = b""
-
-
-class Failure(Struct, frozen=True):
-    """Why a job failed."""
-
-    job: int
-    name: str
-    error: str
-    log: str
-    bug: bool
 
 
 class Coordinator:
@@ -256,7 +202,8 @@ class Coordinator:
         plan = job.plan
         inputs = self._resolve(job)
         previous = dict(self.jobs[plan.previous].outputs or {}) if plan.previous >= 0 else {}
-        job.fingerprint = self._fingerprint(plan, inputs, previous)
+        step = self._expander.step(plan).key if plan.step is not None else ""
+        job.fingerprint = fingerprint(self.program.processes[plan.process].key, plan.kind, step, inputs, previous)
         if self._memory and self._recall(job):
             return
         if self._stopping:
@@ -347,22 +294,15 @@ class Coordinator:
         job.outputs = outcome.outputs
         self._finished.append(job.plan.id)
         self._expand(job.plan, skipped)
+        if job.plan.kind == "job":
+            self._reporter.report(JobKept(job.plan.name, job.plan.id))
 
     def _forget(self, job: LiveJob) -> None:
         """The job runs again, as a new attempt in a directory of its own."""
         job.attempt += 1
         if job.kept:
             job.kept = False
-            self._changes.restarts.append(_stored(job))
-
-    def _fingerprint(self, plan: Planned, inputs: Mapping[str, Raw], previous: Mapping[str, Raw]) -> bytes:
-        step = self._expander.step(plan).key if plan.step is not None else ""
-        parts = (self.program.processes[plan.process].key, plan.kind, step)
-        told = hashlib.sha256("\0".join(parts).encode())
-        told.update(pack_map(inputs))
-        if previous:
-            told.update(pack_map(previous))
-        return told.digest()[:16]
+            self._changes.restarts.append(stored(job))
 
     # --- expansion ---
 
@@ -403,9 +343,9 @@ class Coordinator:
                 job.state = State.READY
                 self._ready.append(plan.id)
             if (plan.name, plan.kind) not in self._memory:
-                self._changes.jobs.append(_stored(job))
+                self._changes.jobs.append(stored(job))
             elif not job.kept:
-                self._changes.restarts.append(_stored(job))
+                self._changes.restarts.append(stored(job))
         steps = Counter(step_of(plan.name) for plan in expansion.jobs if plan.kind == "job")
         if steps:
             self._reporter.report(JobsAdded(steps.total(), steps))
@@ -447,7 +387,7 @@ class Coordinator:
         state = advance(job.state, event)
         if job.kept and state is not State.JOB_FINISHED:  # else it is as the store has it
             job.kept = False
-            self._changes.restarts.append(_stored(job))
+            self._changes.restarts.append(stored(job))
         job.state = state
         if job.kept:
             return
@@ -484,21 +424,6 @@ class Coordinator:
 
 
 MODES: dict[str, TaskMode] = {"job": "run", "bind": "bind", "loop": "prologue"}
-
-
-def _stored(job: LiveJob) -> BalsamJob:
-    plan = job.plan
-    return BalsamJob(
-        id=plan.id,
-        name=plan.name,
-        kind=plan.kind,
-        process=plan.process,
-        step=plan.step,
-        inputs=pack_trees(plan.inputs),
-        state=job.state,
-        attempt=job.attempt if job.attempt > 1 else 0,
-        waiting_for=job.waiting_for,
-    )
 
 
 def _decoded(outputs: Mapping[str, Raw]) -> dict[str, object]:

@@ -39,6 +39,13 @@ class JobEnded(Struct, frozen=True):
     reused: bool = False
 
 
+class JobKept(Struct, frozen=True):
+    """A resumed run has what this job ended with from before."""
+
+    name: str
+    job: int
+
+
 class Warned(Struct, frozen=True):
     problem: Problem
 
@@ -49,7 +56,7 @@ class RunEnded(Struct, frozen=True):
     seconds: float
 
 
-Event = RunStarted | JobsAdded | JobStarted | JobEnded | Warned | RunEnded
+Event = RunStarted | JobsAdded | JobStarted | JobEnded | JobKept | Warned | RunEnded
 
 
 class Reporter(Protocol):

@@ -154,6 +154,18 @@ class WorkerPool:
         if not self.keep_scratch:
             await asyncio.to_thread(remove_scratch, self._scratch)
 
+    def abandon(self) -> None:
+        """End the workers whatever they do, without a loop; nothing is left to do if `close` was called."""
+        self._closing, self._loop = True, None
+        for link in list(self._links.values()):
+            self._detach(link)
+        if self._server is not None:
+            _hang_up(self._server)
+            self._bury_server()
+            self._server = None
+        if not self.keep_scratch:
+            _remove(self._scratch)
+
     # --- one turn of the loop ---
 
     def _schedule_turn(self) -> None:

@@ -67,7 +67,12 @@ def find_job(store: Store, run: RunRecord, wanted: str) -> StoredJob:
             return store.job(run.id, int(wanted)) if wanted.isdecimal() else _no_job(run, wanted)
         except LookupError:
             return _no_job(run, wanted)
-    for states in (FAILED_STATES, {State.RUNNING}, {State.USER_KILLED}, {State.READY, State.AWAITING_PARENTS}):
+    for states in (
+        FAILED_STATES,
+        {State.RUNNING},
+        {State.USER_KILLED},
+        {State.READY, State.RESTART_READY, State.AWAITING_PARENTS},
+    ):
         found = store.jobs(run.id, states)
         if found:
             return next((job for job in found if job.kind == "job"), found[0])
@@ -195,9 +200,9 @@ def _acts(job: StoredJob) -> bool:
 
 def _waiting(store: Store, run: RunRecord, job: StoredJob, found: Explanation) -> Iterator[str]:
     if run.status != "running":
-        yield f"the run is {run.status}: this job is not run any more"
+        yield f"the run has ended as {run.status}; `cwlbalsam resume {short_run_id(run.id)}` goes on with it"
     elif liveness(run) == "gone":
-        yield f"the run's process ({run.pid}) is gone: nobody goes on with it"
+        yield f"the run's process ({run.pid}) is gone; `cwlbalsam resume {short_run_id(run.id)}` goes on with it"
     if job.state is State.RUNNING and found.directory:
         yield "its command is being run, or about to be"
         return

@@ -17,8 +17,9 @@ from cwlbalsam.cwl.relocation import Intent, relocate, undo
 from cwlbalsam.cwl.tasks import Settings
 from cwlbalsam.errors import EXIT_BUG, EXIT_FAILED, EXIT_INTERRUPTED, UserError
 from cwlbalsam.executor.capacity import Capacity, Machine, detect_machine
-from cwlbalsam.executor.coordinator import Coordinator, Failure, Remembered, RetryPolicy
+from cwlbalsam.executor.coordinator import Coordinator
 from cwlbalsam.executor.events import Reporter, RunEnded, RunStarted
+from cwlbalsam.executor.live import Failure, Remembered, RetryPolicy
 from cwlbalsam.executor.pool import WorkerPool
 from cwlbalsam.executor.recovery import hold_alive
 from cwlbalsam.jobs.ids import new_run_id
@@ -27,6 +28,7 @@ from cwlbalsam.jobs.states import FINAL
 from cwlbalsam.parser.cache import Loaded
 from cwlbalsam.parser.options import CompileOptions
 from cwlbalsam.service.home import Home
+from cwlbalsam.service.masking import mask, mask_changes, secrets_of
 from cwlbalsam.service.options import RunOptions
 from cwlbalsam.service.settings import make_settings
 from cwlbalsam.store import Store, open_store
@@ -83,6 +85,7 @@ class LocalRun:
         self.outdir = Path(self.options.directory or ".", self.options.outdir).absolute()
         self.folder = Path(resumed.record.directory) if resumed else _run_folder(self.options, home, self.id)
         self.interrupted = False
+        self.secrets = secrets_of(loaded.program, values)
 
     def run(self, store: Store | None = None) -> RunResult:
         """To its end, or until it is interrupted. store: the home's, if it is open already."""
@@ -102,10 +105,13 @@ class LocalRun:
         alive = None if self.resumed else hold_alive(self.folder)  # who resumes a run holds it already
         try:
             pool = self._pool(settings)
-            pool.start()  # forks: before the loop and its threads, and while this process is small
-            with ExitStack() as stack:
-                store = store or stack.enter_context(closing(open_store(self.home.path)))
-                return self._conduct(pool, store, started)
+            try:
+                pool.start()  # forks: before the loop and its threads, and while this process is small
+                with ExitStack() as stack:
+                    store = store or stack.enter_context(closing(open_store(self.home.path)))
+                    return self._conduct(pool, store, started)
+            finally:
+                pool.abandon()
         finally:
             if alive is not None:
                 os.close(alive)
@@ -118,9 +124,9 @@ class LocalRun:
             store.put_program(self.loaded.program.digest, self.loaded.encoded)
             if self.resumed:
                 store.claim_run(self.resumed.record, self._record(started))
-                store.apply(self.id, changes)
+                store.apply(self.id, mask_changes(changes, self.secrets))
             else:
-                store.create_run(self._record(started), changes)
+                store.create_run(self._record(started), mask_changes(changes, self.secrets))
             self.reporter.report(RunStarted(self.id, self.document))
             import asyncio  # the workers, forked before, import what they need meanwhile
 
@@ -142,7 +148,7 @@ class LocalRun:
             lambda _: self.loaded.encoded,
             capacity=capacity,
             scratch=self.folder,
-            journals=journals,
+            journals=None if self.secrets else journals,  # what is journalled is not masked
         )
 
     def _coordinator(self, pool: WorkerPool, store: Store) -> Coordinator:
@@ -150,7 +156,7 @@ class LocalRun:
             self.loaded.program,
             pool,
             self.folder / "jobs",
-            write=lambda changes: store.apply(self.id, changes),
+            write=lambda changes: store.apply(self.id, mask_changes(changes, self.secrets)),
             reporter=self.reporter,
             stop_on_error=self.options.on_error == "stop",
             retry=RetryPolicy(self.options.retries, self.options.retry_memory_factor),
@@ -190,7 +196,7 @@ class LocalRun:
             outputs = self._relocate(values)
             self._drop_obsolete(coordinator, store)
         status: RunStatus = "interrupted" if self.interrupted else "failed" if code else "finished"
-        packed = msgspec.msgpack.encode(outputs) if outputs is not None else None
+        packed = mask(msgspec.msgpack.encode(outputs), self.secrets) if outputs is not None else None
         store.finish_run(self.id, status, outputs=packed, message=message, ended=time.time())
         if not code and not self.options.keep:
             _clean(self.folder)
@@ -232,7 +238,7 @@ class LocalRun:
             claimed=started,
             directory=str(self.folder),
             outdir=str(self.outdir),
-            inputs=msgspec.msgpack.encode(self.values),
+            inputs=mask(msgspec.msgpack.encode(self.values), self.secrets),
             options=msgspec.msgpack.encode(self.asked),
             pid=os.getpid(),
             host=this_host().name,

@@ -15,9 +15,9 @@ from cwlbalsam.cwl.tasks import Outcome
 from cwlbalsam.cwl.values import files_and_directories, path_of
 from cwlbalsam.errors import UserError
 from cwlbalsam.executor.containers import container_prefix
-from cwlbalsam.executor.coordinator import Remembered
 from cwlbalsam.executor.events import Event, JobEnded, Reporter, Silent, Warned
 from cwlbalsam.executor.journal import read_journals
+from cwlbalsam.executor.live import Remembered
 from cwlbalsam.executor.pool import SCRATCH_PREFIX, remove_scratch
 from cwlbalsam.executor.recovery import end_survivors, hold_alive
 from cwlbalsam.jobs.model import JobKind, RunRecord, State
@@ -26,6 +26,7 @@ from cwlbalsam.parser.options import CompileOptions
 from cwlbalsam.service.home import Home, find_home
 from cwlbalsam.service.inputs import InputSource, JobOrder, check_inputs, load_inputs, read_job_file
 from cwlbalsam.service.local import Asked, LocalRun, Resumed, RunResult, make_writable, undo_moves
+from cwlbalsam.service.masking import secrets_of
 from cwlbalsam.service.options import RunOptions
 from cwlbalsam.service.overrides import absolute_overrides, document_uri, read_overrides
 from cwlbalsam.service.settings import choose_engine
@@ -90,6 +91,8 @@ def _taken_up(
     folder = Path(record.directory)
     loaded = _narrowed(load_program(document, asked.compiling, home.programs), options)
     values = msgspec.msgpack.decode(record.inputs)
+    if secrets_of(loaded.program, values):
+        raise UserError(f"run {record.id} had secret inputs, which are not kept", hint="run the document again")
     check_inputs(loaded.program, values)
     end_survivors(folder)
     if engine := choose_engine(loaded.program.processes, options):

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from xml.sax.saxutils import escape, quoteattr
 
-from cwlbalsam.service.graph import COLOURS, Cluster, Node
+from cwlbalsam.service.shapes import COLOURS, Cluster, Node
 
 CHARACTER = 6.2
 HEIGHT = 32.0

@@ -34,7 +34,7 @@ def test_what_takes_too_long_is_ended_and_has_no_exit_code(tmp_path: Path) -> No
 
 
 def test_the_memory_and_the_output_of_a_command_are_seen(tmp_path: Path) -> None:
-    argv = [sys.executable, "-c", "b = bytes(64 << 20); print(len(b)); raise SystemExit(3)"]
+    argv = [sys.executable, "-c", "b = b'x' * (64 << 20); print(len(b)); raise SystemExit(3)"]
     found = run_timed(argv, environment={}, folder=tmp_path, timeout_seconds=60, output=tmp_path / "out")
     assert found.exit_code == 3
     assert found.peak_bytes > 64 << 20

@@ -10,7 +10,7 @@ from benchmarks.measure import Sample
 from benchmarks.plot import draw
 from benchmarks.report import Machine, Result, markdown, table
 
-MACHINE = Machine(cores=2, memory_gib=24.0, kernel="Linux 6", python="3.11.7", file_system="ext4")
+MACHINE = Machine(cores=2, memory_gib=24.0, kernel="Linux 6", python="3.11.7", file_system="ext4", load=0.5)
 
 
 def sample(wall: float) -> Sample:
@@ -47,7 +47,7 @@ def test_a_table_tells_times_ratios_and_who_was_given_up() -> None:
 
 def test_a_page_names_the_machine_the_peers_and_the_command() -> None:
     page = markdown(result())
-    assert "2 cores, 24 GiB, Linux 6, Python 3.11.7, ext4" in page
+    assert "2 cores, 24 GiB, Linux 6, Python 3.11.7, ext4, load 0.5" in page
     assert "- cwltool 3.1\n" in page
     assert "`python -m benchmarks scatter`" in page
 

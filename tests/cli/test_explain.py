@@ -86,7 +86,7 @@ def fill(store: Store, home: Home, cores: float = 1) -> None:
         pid=os.getpid(),
         host=this_host().name,
     )
-    store.create_run(run, Changes(jobs, [(0, 2), (1, 2), (2, 3), (3, 4)]))
+    store.create_run(run, Changes(jobs, edges=[(0, 2), (1, 2), (2, 3), (3, 4)]))
 
 
 def move(store: Store, job: int, state: State, outcome: Outcome | None = None, message: str = "") -> None:

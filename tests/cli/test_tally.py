@@ -1,5 +1,5 @@
 from cwlbalsam.cli.tally import Tally
-from cwlbalsam.executor.events import JobEnded, JobsAdded, JobStarted
+from cwlbalsam.executor.events import JobEnded, JobKept, JobsAdded, JobStarted
 
 
 def test_the_elements_of_all_scatters_are_counted_with_their_step() -> None:
@@ -27,6 +27,15 @@ def test_the_rest_follows_the_rate_of_the_last_seconds() -> None:
     assert 20 < tally.rate(25.0) < 35
     rest = tally.rest(25.0)
     assert rest is not None and 600 / 35 < rest < 600 / 20
+
+
+def test_what_a_resumed_run_has_from_before_is_done_but_no_sign_of_speed() -> None:
+    tally = Tally(0.0)
+    tally.add(JobsAdded(101, {"s": 101}))
+    for number in range(99):
+        tally.keep(JobKept(f"s[{number}]", number))
+    tally.end(JobEnded("s[99]", 99, "done"), 10.0)
+    assert tally.whole.done == 100 and tally.rest(10.0) == 10.0
 
 
 def test_one_job_in_a_long_time_still_has_a_rate() -> None:
