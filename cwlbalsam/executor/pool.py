@@ -164,7 +164,7 @@ class WorkerPool:
             self._bury_server()
             self._server = None
         if not self.keep_scratch:
-            _remove(self._scratch)
+            remove_scratch(self._scratch)
 
     # --- one turn of the loop ---
 
