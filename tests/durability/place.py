@@ -197,6 +197,17 @@ def children(pid: int) -> list[int]:
         return []
 
 
+def fork_server(coordinator: int) -> list[int]:
+    """Its pid, if it is there already: before it, a document's compiler is the coordinator's child."""
+    return [pid for pid in children(coordinator) if session_of(pid) == pid]
+
+
+def session_of(pid: int) -> int:
+    with suppress(ProcessLookupError):
+        return os.getsid(pid)
+    return 0
+
+
 def descendants(pid: int) -> list[int]:
     found = children(pid)
     return found + [below for child in found for below in descendants(child)]

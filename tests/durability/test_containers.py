@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from tests.durability.place import Place, children, kill
+from tests.durability.place import Place, children, fork_server, kill
 from tests.durability.test_resume import wait_for
 
 TOOL = {
@@ -39,7 +39,7 @@ def test_resume_ends_the_containers_that_a_killed_run_has_left(place: Place) -> 
     wait_for(lambda: place.run_id() != "" and containers(place.run_id()) != [], 60)
     run = place.run_id()
     (left,) = containers(run)
-    server = children(begun.pid)[0]
+    (server,) = fork_server(begun.pid)
     kill(begun.pid, server, *children(server))
     begun.communicate()
     assert containers(run) == [left]
