@@ -25,7 +25,7 @@ from cwlbalsam.parser.cache import Loaded, load_program
 from cwlbalsam.parser.options import CompileOptions
 from cwlbalsam.service.home import Home, find_home
 from cwlbalsam.service.inputs import InputSource, JobOrder, check_inputs, load_inputs, read_job_file
-from cwlbalsam.service.local import Asked, LocalRun, Resumed, RunResult, make_writable, undo_moves
+from cwlbalsam.service.local import Asked, LocalRun, Resumed, RunResult, clean_up, make_writable, undo_moves
 from cwlbalsam.service.masking import secrets_of
 from cwlbalsam.service.options import RunOptions
 from cwlbalsam.service.overrides import absolute_overrides, document_uri, read_overrides
@@ -74,6 +74,7 @@ def resume_run(
         try:
             record = store.run(record.id)  # another process may have ended it before we had the lock
             if record.status == "finished" and not document:
+                _clean_up_after(record)
                 return _finished(record)
             return _run(_taken_up(store, record, home, changes, document, reporter or Silent()), store)
         finally:
@@ -97,12 +98,25 @@ def _taken_up(
     end_survivors(folder)
     if engine := choose_engine(loaded.program.processes, options):
         kill_containers(engine, container_prefix(record.id))
-    for scratch in folder.glob(f"{SCRATCH_PREFIX}*"):
-        remove_scratch(scratch)
+    _remove_scratch(folder)
     if record.status != "finished":
         undo_moves(folder)
     resumed = Resumed(record=record, memory=remember(store, record))
     return LocalRun(document, loaded, values, asked, home, _with_logs(options, reporter), resumed)
+
+
+def _clean_up_after(record: RunRecord) -> None:
+    """A run may have been killed between its end in the store and the end of its folder."""
+    folder = Path(record.directory)
+    end_survivors(folder)
+    _remove_scratch(folder)
+    if not msgspec.msgpack.decode(record.options, type=Asked).options.keep:
+        clean_up(folder)
+
+
+def _remove_scratch(folder: Path) -> None:
+    for scratch in folder.glob(f"{SCRATCH_PREFIX}*"):
+        remove_scratch(scratch)
 
 
 def _finished(record: RunRecord) -> RunResult:

@@ -134,7 +134,7 @@ class Place:
     def check_store(self, run: str) -> None:
         """It is whole, the run has ended well, every job of it is final, and only logs are left of its folder."""
         left = [path for path in (self.home / "runs" / run).rglob("*") if path.is_file() and path.suffix != ".log"]
-        assert not left, left
+        assert not left, left[:5]
         assert self.rows("PRAGMA integrity_check") == [("ok",)]
         assert self.rows("PRAGMA foreign_key_check") == []
         assert self.rows("SELECT status FROM runs WHERE id = ?", run) == [("finished",)]
