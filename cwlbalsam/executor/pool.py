@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     import asyncio
 
 
+SCRATCH_PREFIX = "cwlbalsam-"
+
+
 class _Link(Struct, eq=False):
     """The connection to one worker, and the Programs that it knows."""
 
@@ -65,7 +68,7 @@ class WorkerPool:
         self._settings = settings
         self._programs = programs
         self._dispatcher = Dispatcher(capacity)
-        self._scratch = Path(tempfile.mkdtemp(prefix="cwlbalsam-", dir=scratch))
+        self._scratch = Path(tempfile.mkdtemp(prefix=SCRATCH_PREFIX, dir=scratch))
         self.keep_scratch = False
         self._journals = journals
         self._prepare = prepare
@@ -149,7 +152,7 @@ class WorkerPool:
             await asyncio.to_thread(self._bury_server)
             self._server = None
         if not self.keep_scratch:
-            await asyncio.to_thread(_remove, self._scratch)
+            await asyncio.to_thread(remove_scratch, self._scratch)
 
     def abandon(self) -> None:
         """End the workers whatever they do, without a loop; nothing is left to do if `close` was called."""
@@ -161,7 +164,7 @@ class WorkerPool:
             self._bury_server()
             self._server = None
         if not self.keep_scratch:
-            _remove(self._scratch)
+            remove_scratch(self._scratch)
 
     # --- one turn of the loop ---
 
@@ -338,7 +341,7 @@ def _ended(task: Task, ending: str, error: str) -> Outcome:
     return Outcome(job=task.job, attempt=task.attempt, ending=ending, error=error)  # type: ignore[arg-type]
 
 
-def _remove(folder: Path) -> None:
+def remove_scratch(folder: Path) -> None:
     """Delete it though jobs may have left folders that nobody may enter."""
     shutil.rmtree(folder, ignore_errors=True)
     if folder.exists():

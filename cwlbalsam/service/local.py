@@ -200,7 +200,7 @@ class LocalRun:
         packed = mask(msgspec.msgpack.encode(outputs), self.secrets) if outputs is not None else None
         store.finish_run(self.id, status, outputs=packed, message=message, ended=time.time())
         if not code and not self.options.keep:
-            _clean(self.folder)
+            clean_up(self.folder)
         self.reporter.report(RunEnded(self.id, status, time.time() - started))
         return RunResult(run=self.id, exit_code=code, outputs=outputs, failures=coordinator.failures)
 
@@ -309,9 +309,9 @@ def _machine(options: RunOptions, folder: Path) -> Machine:
     )
 
 
-def _clean(folder: Path) -> None:
+def clean_up(folder: Path) -> None:
     """Remove what the run has left, but for what its commands printed."""
-    for shard in (folder / "jobs").iterdir():
+    for shard in (folder / "jobs").glob("*"):
         for entry in os.scandir(shard):
             if entry.is_dir(follow_symlinks=False):
                 _remove_directory(entry.path)
