@@ -31,12 +31,13 @@ class CacheEntry(msgspec.Struct, frozen=True):
 
 
 class Loaded(msgspec.Struct, frozen=True):
-    """A Program, its msgpack as workers get it, and the compiler's doubts."""
+    """A Program, its msgpack as workers get it, the compiler's doubts, and the URLs of all that was read."""
 
     program: Program
     encoded: bytes
     warnings: tuple[Problem, ...]
     cached: bool
+    files: tuple[str, ...] = ()
 
 
 def load_program(name: str, options: CompileOptions, folder: Path | None) -> Loaded:
@@ -54,7 +55,7 @@ def load_program(name: str, options: CompileOptions, folder: Path | None) -> Loa
     if path is not None:
         warnings = tuple((warning.place, warning.message, warning.hint) for warning in compiled.warnings)
         _write(path, CacheEntry(compiled.files, warnings, encoded))
-    return Loaded(compiled.program, encoded, compiled.warnings, cached=False)
+    return Loaded(compiled.program, encoded, compiled.warnings, cached=False, files=tuple(compiled.files))
 
 
 def _key(name: str, options: CompileOptions) -> str:
@@ -96,7 +97,8 @@ def _read(path: Path) -> Loaded | None:
         program = msgspec.msgpack.decode(entry.program, type=Program)
     except (OSError, msgspec.DecodeError):
         return None
-    return Loaded(program, entry.program, tuple(Problem(*warning) for warning in entry.warnings), cached=True)
+    warnings = tuple(Problem(*warning) for warning in entry.warnings)
+    return Loaded(program, entry.program, warnings, cached=True, files=tuple(entry.files))
 
 
 def _digest(url: str) -> str:
