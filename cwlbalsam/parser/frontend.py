@@ -7,7 +7,7 @@ import difflib
 import hashlib
 import logging
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
@@ -35,6 +35,8 @@ EXTENSIONS = {
     "v1.3.0-dev1": "extensions-v1.3.yml",
 }
 MAX_SUGGESTIONS = 3
+MALFORMED = (TypeError, ValueError, LookupError, AttributeError, AssertionError)
+"""What cwltool and schema-salad raise, before they validate, where a node is of a kind that they do not reckon with."""
 SURROGATE_PAIR = re.compile(r"\\u(d[89ab][0-9a-f]{2})\\u(d[c-f][0-9a-f]{2})", re.IGNORECASE)
 
 logging.getLogger("cwltool").setLevel(logging.ERROR)
@@ -100,7 +102,7 @@ class Library:
         if isinstance(document.root, Mapping):
             return document.root, document
         for node in document.root:
-            if node["id"] == f"{document.uri}#main":
+            if isinstance(node, Mapping) and node.get("id") == f"{document.uri}#main":
                 return node, document
         raise _missing_fragment(f"{document.uri}#main", document)
 
@@ -155,6 +157,8 @@ class Library:
             raise DocumentError(
                 [Problem(show_uri(uri), "the document is nested too deeply, or imports itself")]
             ) from error
+        except MALFORMED as error:
+            raise DocumentError([_malformed(error, uri, self.files)]) from error
         return Document(
             uri=uri,
             root=root,
@@ -217,12 +221,16 @@ def place_of(node: Any, key: str | int | None, document: Document) -> str:
     return f"{show_uri(name)}:{line + 1}:{column + 1}"
 
 
-@cache
 def show_uri(uri: str) -> str:
     """A path for a `file:` URI (or for a path relative to the current directory), else the URI."""
+    return _shown(uri, "" if "://" in uri else str(Path.cwd()))
+
+
+@cache
+def _shown(uri: str, directory: str) -> str:
     if uri.startswith("file://"):
         return unquote(urlsplit(uri).path)
-    return uri if "://" in uri else str(Path(uri).resolve())
+    return uri if "://" in uri else str(Path(directory, uri).resolve())
 
 
 def _problems(error: SchemaSaladException, uri: str, context: LoadingContext) -> Iterator[Problem]:
@@ -233,6 +241,21 @@ def _problems(error: SchemaSaladException, uri: str, context: LoadingContext) ->
             place = f"{show_uri(leaf.file)}:{leaf.start[0]}:{leaf.start[1]}"
         message = re.sub(r",?\s+tried\s+\S+(\s+\S+://\S+)*", "", str(leaf.message)).strip()
         yield Problem(place, message.replace("file://", ""), _suggestion(str(leaf.message), names))
+
+
+def _malformed(error: Exception, uri: str, read: Collection[str]) -> Problem:
+    """Only the traceback knows how far they had come: the place is that of the innermost node they held."""
+    place, trace, known = show_uri(uri), error.__traceback__, set(map(show_uri, read))
+    while trace is not None:
+        for value in list(trace.tb_frame.f_locals.values()):
+            position = getattr(value, "lc", None)
+            name = show_uri(getattr(position, "filename", ""))
+            if position is not None and position.line is not None and name in known:
+                place = f"{name}:{position.line + 1}:{position.col + 1}"
+        trace = trace.tb_next
+    kind = f"it has no {error}" if isinstance(error, KeyError) else str(error)
+    hint = "something here is of another kind than CWL says: a list for a string, say, or a number for a mapping"
+    return Problem(place, f"this is not CWL: {kind}", hint)
 
 
 def _suggestion(message: str, names: list[str]) -> str:
