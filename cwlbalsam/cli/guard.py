@@ -41,6 +41,11 @@ def guarded(body: Callable[[], object], debug: bool = False) -> int:
     except BrokenPipeError:
         _drop_output()
         return EXIT_FAILED
+    except RecursionError:
+        click.echo("error: a value or document is nested too deeply", err=True)
+        if debug:
+            traceback.print_exc()
+        return EXIT_FAILED
     except Exception as error:
         if isinstance(error, OSError) and error.errno in DISK_TROUBLES:
             click.echo(f"error: {error.filename or 'disk'}: {error.strerror}", err=True)

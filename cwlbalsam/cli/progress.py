@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from cwlbalsam.cli.tables import plain_lines
 from cwlbalsam.errors import Problem
 from cwlbalsam.executor.events import Event, JobEnded, JobsAdded, JobStarted, RunEnded, RunStarted, Warned
 from cwlbalsam.service.options import RunOptions
@@ -62,7 +63,8 @@ class Progress:
         if not wanted or not text:
             return
         clock = time.strftime("%Y-%m-%dT%H:%M:%S ") if self.options.timestamps else ""
-        click.echo(("\r\033[K" if self.live else "") + clock + text, err=True)
+        # Names, messages and what commands have printed may hold what commands a terminal.
+        click.echo(("\r\033[K" if self.live else "") + clock + plain_lines(text), err=True)
 
     def draw(self) -> None:
         now = time.monotonic()
