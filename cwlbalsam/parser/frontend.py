@@ -18,11 +18,13 @@ from urllib.parse import unquote, urldefrag, urlsplit
 from cwltool import process as cwltool_process
 from cwltool.context import LoadingContext
 from cwltool.load_tool import default_loader, fetch_document, resolve_and_validate_document, resolve_tool_uri
+from ruamel.yaml.error import YAMLError
 from schema_salad.exceptions import SchemaSaladException, ValidationException
 from schema_salad.fetcher import DefaultFetcher
 from schema_salad.sourceline import SourceLine, cmap
 
 from cwlbalsam.errors import DocumentError, Problem
+from cwlbalsam.parser.bombs import check_aliases, check_imports
 from cwlbalsam.parser.options import UNREADABLE
 
 VERSIONS = ("v1.0", "v1.1", "v1.2")
@@ -35,7 +37,7 @@ EXTENSIONS = {
     "v1.3.0-dev1": "extensions-v1.3.yml",
 }
 MAX_SUGGESTIONS = 3
-MALFORMED = (TypeError, ValueError, LookupError, AttributeError, AssertionError)
+MALFORMED = (TypeError, ValueError, LookupError, AttributeError, AssertionError, StopIteration, YAMLError)
 """What cwltool and schema-salad raise, before they validate, where a node is of a kind that they do not reckon with."""
 SURROGATE_PAIR = re.compile(r"\\u(d[89ab][0-9a-f]{2})\\u(d[c-f][0-9a-f]{2})", re.IGNORECASE)
 
@@ -146,6 +148,7 @@ class Library:
         )
         try:
             context, node, _ = fetch_document(source, context)
+            check_imports(node, uri, context.loader.fetch)
             version = self._version(node, uri)
             extended = source is not uri or EXTENSIONS_MARK in context.loader.fetcher.fetch_text(uri)
             _use_schema(version, extended=extended)
@@ -195,13 +198,23 @@ class RecordingFetcher(DefaultFetcher):  # type: ignore[misc]
 
     def fetch_text(self, url: str, content_types: list[str] | None = None) -> str:
         """See DefaultFetcher."""
+        if url.startswith("file:"):
+            _check_regular(unquote(urlsplit(url).path))
         builtin = isinstance(self.cache.get(url), str)
         text = super().fetch_text(url, content_types)
         if not builtin and url not in self.files:
+            check_aliases(text, show_uri(url))
             # Of a file's bytes, since reading it as text has changed its line ends.
             data = Path(unquote(urlsplit(url).path)).read_bytes() if url.startswith("file:") else text.encode()
             self.files[url] = hashlib.sha256(data).hexdigest()
         return SURROGATE_PAIR.sub(_join_surrogates, text)
+
+
+def _check_regular(path: str) -> None:
+    """Raises ValidationException for a device, or a FIFO that no shell has made: it may never end."""
+    file, given = Path(path), path.startswith(("/dev/fd/", "/dev/stdin", "/proc/"))
+    if file.exists() and not file.is_file() and not given:
+        raise ValidationException(f"{path} is not a regular file")
 
 
 def _join_surrogates(pair: re.Match[str]) -> str:
@@ -253,6 +266,8 @@ def _malformed(error: Exception, uri: str, read: Collection[str]) -> Problem:
             if position is not None and position.line is not None and name in known:
                 place = f"{name}:{position.line + 1}:{position.col + 1}"
         trace = trace.tb_next
+    if isinstance(error, StopIteration):
+        return Problem(place, "the document is empty")
     kind = f"it has no {error}" if isinstance(error, KeyError) else str(error)
     hint = "something here is of another kind than CWL says: a list for a string, say, or a number for a mapping"
     return Problem(place, f"this is not CWL: {kind}", hint)

@@ -140,6 +140,49 @@ def test_nodes_of_wrong_kinds_are_mistakes_with_a_place(place: Workplace, change
     assert all(problem.place.startswith(f"{path}:{line}" if line else str(path)) for problem in problems), problems
 
 
+BOMB = "".join(f"b{n}: &b{n} [{', '.join([f'*b{n - 1}' if n else 'x'] * 9)}]\n" for n in range(9))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (f"{BOMB}inputs: *b8", "aliases written out"),
+        ("inputs: &a [*a]", "alias 'a' contains itself"),
+        ("inputs: {$import: tool.cwl}", "it imports itself"),
+        ("inputs: {$import: other.yml}", "it imports itself"),
+    ],
+)
+def test_a_small_text_that_stands_for_an_endless_one_is_refused(place: Workplace, text: str, message: str) -> None:
+    place.write("other.yml", "{a: {$import: tool.cwl}}")
+    head = "cwlVersion: v1.2\nclass: CommandLineTool\nbaseCommand: 'true'\noutputs: []\n"
+    (problem,) = check_document(str(place.write("tool.cwl", f"{head}{text}\n")), RunOptions()).problems
+    assert message in problem.message
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "the document is empty"),
+        ("\x01\x02", "special characters are not allowed"),
+        ("cwlVersion: v1.2\nclass: CommandLineTool\nbaseCommand: {$include: /dev/zero}\n", "not a regular file"),
+    ],
+)
+def test_what_is_no_document_at_all_is_a_mistake(place: Workplace, text: str, message: str) -> None:
+    (problem,) = check_document(str(place.write("tool.cwl", text)), RunOptions()).problems
+    assert message in problem.message
+
+
+def test_an_alias_is_what_it_stands_for(place: Workplace) -> None:
+    text = "cwlVersion: v1.2\nclass: CommandLineTool\nbaseCommand: 'true'\ninputs: {a: &t {type: 'int?'}, b: *t}\n"
+    assert place.outputs(place.write("tool.cwl", f"{text}outputs: []\n")) == {}
+
+
+def test_a_time_limit_beyond_all_clocks_is_none(place: Workplace) -> None:
+    limit = {"InlineJavascriptRequirement": {}, "ToolTimeLimit": {"timelimit": "$(1e300)"}}
+    tool = {"cwlVersion": "v1.2", "class": "CommandLineTool", "baseCommand": "true", "inputs": [], "outputs": []}
+    assert place.outputs(place.write("tool.cwl", json.dumps(tool | {"requirements": limit}))) == {}
+
+
 def test_a_document_may_be_nested_only_as_deep_as_python_goes(place: Workplace) -> None:
     text = '{"type": "array", "items": ' * 2000 + '"int"' + "}" * 2000
     tool = f'{{"cwlVersion": "v1.2", "class": "CommandLineTool", "inputs": {{"a": {text}}}, "outputs": []}}'
