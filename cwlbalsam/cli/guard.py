@@ -55,6 +55,20 @@ def guarded(body: Callable[[], object], debug: bool = False) -> int:
     return result if isinstance(result, int) else 0
 
 
+def open_closed_streams() -> None:
+    """Put /dev/null where a caller has closed stdin, stdout or stderr: else the next file opened would take its number.
+
+    The reader or writer of a closed one is None. For an entry point, before anything is opened.
+    """
+    for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
+        if getattr(sys, name) is None:
+            opened = os.open(os.devnull, os.O_RDWR)
+            if opened != number:
+                os.dup2(opened, number)
+                os.close(opened)
+            setattr(sys, name, open(number, mode, closefd=False))  # noqa: SIM115 - for the process's whole life
+
+
 def show_problems(error: UserError) -> None:
     """One `error:` a problem, on stderr, without what could command a terminal."""
     for problem in error.problems:

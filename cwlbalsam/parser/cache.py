@@ -124,7 +124,8 @@ def _write(path: Path, entry: CacheEntry) -> None:
     import tempfile
 
     with suppress(OSError):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.parent.mkdir(parents=True, exist_ok=True, mode=0o700)  # the home: its store holds inputs
+        path.parent.mkdir(exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=".new-")
         with os.fdopen(handle, "wb") as file:
             file.write(msgspec.msgpack.encode(entry))

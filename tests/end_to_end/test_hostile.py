@@ -1,6 +1,9 @@
 """Documents, commands and places that mean harm, or are merely careless."""
 
 import json
+import shlex
+import stat
+import subprocess
 from typing import Any
 
 import pytest
@@ -113,6 +116,23 @@ def test_an_earlier_runs_outputs_are_replaced_but_not_what_a_run_reads(place: Wo
     again = place.outputs(tool, {"given": {"class": "File", "path": str(place.out / "in.txt")}})
     assert again["file"]["basename"] == "in_2.txt"
     assert sorted(path.name for path in place.out.iterdir()) == ["data", "in.txt", "in_2.txt"]
+
+
+# --- places ---
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_closed_standard_stream_is_an_empty_one(place: Workplace, closed: str) -> None:
+    tool = place.write("tool.cwl", sh("echo > f", outputs_of("File", "f")))
+    words = shlex.join(place.command("--outdir", place.out, tool))
+    done = subprocess.run(["sh", "-c", f"exec {words} {closed}"], env=place.environment(), check=False, timeout=60)
+    assert done.returncode == 0
+    assert (place.out / "f").read_text() == "\n"
+
+
+def test_the_home_with_all_inputs_is_for_its_owner_alone(place: Workplace) -> None:
+    assert place.outputs(place.write("tool.cwl", sh("true"))) == {}
+    assert stat.S_IMODE(place.home.stat().st_mode) == 0o700
 
 
 # --- documents ---
