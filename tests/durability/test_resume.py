@@ -73,7 +73,7 @@ def begin(place: Place, document: Path, *options: str) -> subprocess.Popen[str]:
     return place.begin("run", *options, "--outdir", place.out, document, "--place", place.folder)
 
 
-def wait_for(condition: Callable[[], bool], seconds: float = 20) -> None:
+def wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:
     until = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < until
@@ -211,7 +211,7 @@ def test_the_first_interrupt_lets_jobs_end_and_the_run_can_be_resumed(place: Pla
     (place.folder / "go").touch()
     begun.communicate(timeout=60)
     assert begun.returncode == 130
-    place.wait_until_alone(1)
+    place.wait_until_alone(5)
     place.call("resume", place.run_id())
     assert told(place) == ["one", "slow", "three"]
     place.check_store(place.run_id())
@@ -229,7 +229,7 @@ def test_a_second_interrupt_and_a_termination_end_what_runs(place: Place) -> Non
             time.sleep(0.2)
         begun.communicate(timeout=20)
         assert begun.returncode == 130
-        place.wait_until_alone(1)
+        place.wait_until_alone(5)
         (place.folder / "go").touch()
         place.call("resume", place.run_id())
         assert told(place) == ["one", "slow", "slow", "three"]
@@ -243,7 +243,7 @@ def test_a_killed_run_is_resumed_as_it_was_asked_to(place: Place) -> None:
     place.call("kill", place.run_id())
     begun.communicate(timeout=5)
     assert time.monotonic() - began < 10
-    place.wait_until_alone(1)
+    place.wait_until_alone(5)
     (place.folder / "go").touch()
     place.call("resume", place.run_id())
     assert told(place) == ["one", "slow", "slow", "three"]
