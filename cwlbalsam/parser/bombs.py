@@ -3,6 +3,7 @@
 cwltool and schema-salad would copy until memory ends, or recurse in compiled code until the process crashes.
 """
 
+import copy
 import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -52,7 +53,9 @@ def check_imports(node: Any, uri: str, fetch: Callable[[str], Any]) -> None:
 
     def follow(tree: Any, base: str, above: tuple[str, ...]) -> None:
         for target in _imports(tree):
-            url = urldefrag(urljoin(base, target))[0]
+            url, fragment = urldefrag(urljoin(base, target))
+            if fragment:
+                continue  # a part of a document, be it this one
             if url in above:
                 raise ValidationException(f"it imports itself, by `$import: {target}`")
             if url not in done:
@@ -71,3 +74,21 @@ def _imports(node: Any) -> Iterator[str]:
         for entry in node:
             if isinstance(entry, Mapping | list):
                 yield from _imports(entry)
+
+
+def write_out_aliases(node: Any, text: str) -> None:
+    """Give each use of an alias a node of its own: the loader writes identifiers into nodes."""
+    if not ALIAS.search(text):
+        return
+    seen: set[int] = set()
+
+    def walk(tree: Any) -> None:
+        items = tree.items() if isinstance(tree, Mapping) else enumerate(tree)
+        for key, value in list(items):
+            if isinstance(value, Mapping | list):
+                if id(value) in seen:
+                    tree[key] = value = copy.deepcopy(value)
+                seen.add(id(value))
+                walk(value)
+
+    walk(node)

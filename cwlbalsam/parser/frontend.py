@@ -21,7 +21,7 @@ from schema_salad.exceptions import SchemaSaladException, ValidationException
 from schema_salad.sourceline import SourceLine, cmap
 
 from cwlbalsam.errors import DocumentError, Problem, UnsupportedError
-from cwlbalsam.parser.bombs import check_imports
+from cwlbalsam.parser.bombs import check_imports, write_out_aliases
 from cwlbalsam.parser.fetching import RecordingFetcher, show_uri
 from cwlbalsam.parser.options import UNREADABLE
 
@@ -151,8 +151,9 @@ class Library:
             context, node, _ = fetch_document(source, context)
             check_imports(node, uri, default_loader(self._fetcher).fetch)  # a loader of its own: it remembers trees
             version = self._version(node, uri)
-            extended = source is not uri or EXTENSIONS_MARK in context.loader.fetcher.fetch_text(uri)
-            _use_schema(version, extended=extended)
+            text = context.loader.fetcher.fetch_text(uri) if source is uri else EXTENSIONS_MARK
+            write_out_aliases(node, text)
+            _use_schema(version, extended=EXTENSIONS_MARK in text)
             context, _ = resolve_and_validate_document(context, node, uri)
             root, metadata = context.loader.resolve_ref(uri)
         except SchemaSaladException as error:
