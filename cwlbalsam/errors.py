@@ -1,7 +1,8 @@
 """Every error that a user can mend, and the exit codes they lead to."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Self
 
 EXIT_FAILED = 1
 EXIT_BUG = 3
@@ -53,6 +54,21 @@ class UnsupportedError(DocumentError):
 class JobError(UserError):
     """One job cannot go on: bad input value, failed expression, missing output. Fails that job alone."""
 
+    @classmethod
+    def of(cls, problems: Sequence[Problem]) -> Self:
+        """One error for several problems."""
+        error = cls("\n".join(map(str, problems)))
+        error.problems = tuple(problems)
+        return error
+
 
 class IllegalTransition(Exception):
     """An event that the job's state does not allow: a bug, never the user's mistake."""
+
+
+def did_you_mean(wanted: str, known: Iterable[str], otherwise: str = "", *, shown: Callable[[str], str] = repr) -> str:
+    """A hint: the known names that are most like the wanted one; `otherwise` if none is."""
+    import difflib  # only mistakes need it
+
+    close = difflib.get_close_matches(wanted, sorted(known), 3)
+    return f"did you mean {' or '.join(map(shown, close))}?" if close else otherwise

@@ -1,6 +1,5 @@
 """`cwlbalsam`: the group of all commands; each is imported only when it is called."""
 
-import difflib
 import importlib
 import sys
 from collections.abc import Sequence
@@ -48,6 +47,8 @@ class LazyGroup(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         name = args[0]
         if name not in COMMANDS and not name.startswith("-"):
+            import difflib  # only mistakes need it
+
             close = difflib.get_close_matches(name, COMMANDS, n=2)
             hint = " Did you mean '{}'?".format("' or '".join(close)) if close else ""
             if not close and name.endswith((".cwl", ".yml", ".yaml", ".json")):

@@ -27,15 +27,13 @@ from cwlbalsam.cwl.resources import evaluate_grant, runtime_of, static_grant
 from cwlbalsam.cwl.reuse import Claim, Taken, claim_for
 from cwlbalsam.cwl.secrets import hide, secret_texts, without_secrets
 from cwlbalsam.cwl.staging import OUTDIR_IN_CONTAINER, Mount, Stage, below
-from cwlbalsam.cwl.tasks import Grant, Settings, Task
+from cwlbalsam.cwl.tasks import Ending, Grant, Settings, Task
 from cwlbalsam.cwl.values import strip_paths
 from cwlbalsam.cwl.workdir import stage_workdir
 from cwlbalsam.errors import JobError
 
 __all__ = ["Command", "ContainerSpec", "Mount", "Prepared", "prepare", "static_grant"]
 
-Ending = Literal["done", "skipped"]
-Exit = Literal["done", "failed", "temporary"]
 _UNKNOWN_GRANT = Grant()
 
 
@@ -73,7 +71,7 @@ class Prepared:
 
     def __init__(
         self,
-        ending: Ending | None,
+        ending: Literal["done", "skipped"] | None,
         outputs: dict[str, Any],
         command: Command | None = None,
         frame: Frame | None = None,
@@ -93,7 +91,7 @@ class Prepared:
         """The text without the values of secret inputs."""
         return hide(text, self._secrets)
 
-    def collect(self, exit_code: int) -> tuple[Exit, dict[str, Any], str]:
+    def collect(self, exit_code: int) -> tuple[Ending, dict[str, Any], str]:
         """What the job ends with, now that its command has: ending, outputs, error message."""
         frame, stage = self._frame, self._stage
         if frame is None or stage is None or not isinstance(frame.process, ToolProcess):
@@ -114,7 +112,7 @@ class Prepared:
         return "done", outputs, ""
 
 
-def ending_of(process: ToolProcess, exit_code: int) -> Exit:
+def ending_of(process: ToolProcess, exit_code: int) -> Ending:
     """What an exit code means to a tool."""
     if exit_code in process.success_codes:
         return "done"

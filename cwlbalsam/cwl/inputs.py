@@ -61,16 +61,8 @@ def fill_and_check(process: Process, values: dict[str, Any], defaulted: set[str]
             for message in check(value, field.type, f"inputs.{field.name}"):
                 problems.append(Problem(field.place, message))
     if problems:
-        raise job_error(problems)
+        raise JobError.of(problems)
     return inputs
-
-
-def job_error(problems: Sequence[Problem]) -> JobError:
-    """One JobError for several problems."""
-    error = JobError(problems[0].message, place=problems[0].place, hint=problems[0].hint)
-    error.problems = tuple(problems)
-    error.args = ("\n".join(map(str, problems)),)
-    return error
 
 
 def bind_inputs(frame: Frame, top: bool, ontology: Mapping[str, Sequence[str]], directory: str) -> None:

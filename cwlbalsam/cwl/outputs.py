@@ -8,7 +8,6 @@ import msgspec
 
 from cwlbalsam.cwl.frame import Frame, wrong
 from cwlbalsam.cwl.globbing import find
-from cwlbalsam.cwl.inputs import job_error
 from cwlbalsam.cwl.records import Expr, Field, OutputBinding, Primitive, Process, RecordType, Type, UnionType
 from cwlbalsam.cwl.secondary import is_required, secondary_names
 from cwlbalsam.cwl.settling import Settling
@@ -57,7 +56,7 @@ def check_outputs(process: Process, outputs: dict[str, Any]) -> None:
         for message in check(outputs[field.name], field.type, f"outputs.{field.name}")
     ]
     if problems:
-        raise job_error(problems)
+        raise JobError.of(problems)
 
 
 def _written_outputs(stage: Stage) -> dict[str, Any] | None:

@@ -283,13 +283,11 @@ class Source(Record, frozen=True, kw_only=True):
 class Link(Record, frozen=True, kw_only=True):
     """What feeds a step input or a workflow output, in the order of the specification's steps.
 
-    sources: none: only default and value_from count. `listed`: `source` was written as a list, so even a single source
-    is merged. link_merge is None when nothing is to be merged.
+    sources: none: only default and value_from count. link_merge is None when nothing is to be merged.
     """
 
     name: str
     sources: tuple[Source, ...] = ()
-    listed: bool = False
     link_merge: Literal["merge_nested", "merge_flattened"] | None = None
     pick_value: Literal["first_non_null", "the_only_non_null", "all_non_null"] | None = None
     default: Any = None

@@ -15,13 +15,9 @@ _SIZE_DEFAULT = 1024.0
 _RAM_DEFAULT = {"v1.0": 1024.0}
 
 
+@once_for_each
 def static_grant(process: Process) -> Grant | None:
     """What every job of a process asks for; None if that has to be evaluated for each (Task mode `size`)."""
-    return _static_grant(process)
-
-
-@once_for_each
-def _static_grant(process: Process) -> Grant | None:
     needs = process.requirements.resources
     cuda = process.requirements.cuda
     fields: list[Any] = [getattr(needs, name) for name in Resources.__struct_fields__]

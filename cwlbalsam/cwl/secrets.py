@@ -20,8 +20,6 @@ def hide(text: str, secrets: list[str]) -> str:
 
 
 def without_secrets(error: JobError, secrets: list[str]) -> JobError:
-    problems = [Problem(item.place, hide(item.message, secrets), hide(item.hint, secrets)) for item in error.problems]
-    safe = JobError(problems[0].message)
-    safe.problems = tuple(problems)
-    safe.args = ("\n".join(map(str, problems)),)
-    return safe
+    return JobError.of(
+        [Problem(item.place, hide(item.message, secrets), hide(item.hint, secrets)) for item in error.problems]
+    )

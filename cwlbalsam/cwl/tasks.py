@@ -63,15 +63,19 @@ class Invocation(Struct, frozen=True, omit_defaults=True, kw_only=True):
     stderr: str = ""
 
 
+Ending = Literal["done", "skipped", "failed", "temporary", "timeout", "cancelled"]
+"""skipped: `when` was false. failed: for good. temporary: worth a retry."""
+
+
 class Outcome(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
-    """ending: done, skipped (`when` was false), failed (for good), temporary (worth a retry), timeout.
+    """What a task has come to.
 
     Times are seconds since the epoch; sizes bytes; bytes count what the process tree passed to read and write calls.
     """
 
     job: int
     attempt: int = 1
-    ending: Literal["done", "skipped", "failed", "temporary", "timeout", "cancelled"]
+    ending: Ending
     outputs: dict[str, Raw] = {}
     error: str = ""
     exit_code: int | None = None

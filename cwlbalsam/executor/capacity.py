@@ -47,7 +47,7 @@ class Capacity:
             machine.gpus,
             machine.jobs,
         )
-        self._free = self._total
+        self._free: tuple[float, ...] = self._total
 
     def fits(self, grant: Grant) -> bool:
         """Whether the empty machine could run it."""
@@ -70,14 +70,14 @@ class Capacity:
         left = tuple(free - asked for free, asked in zip(self._free, self._units(grant), strict=True))
         if min(left) < 0:
             return False
-        self._free = left  # type: ignore[assignment]
+        self._free = left
         return True
 
     def give_back(self, grant: Grant) -> None:
         free = tuple(free + asked for free, asked in zip(self._free, self._units(grant), strict=True))
         if any(now > total for now, total in zip(free, self._total, strict=True)):
             raise ValueError(f"given back twice: {grant}")
-        self._free = free  # type: ignore[assignment]
+        self._free = free
 
     def _units(self, grant: Grant) -> tuple[int, int, int, int, int]:
         """Whole units, so that taking and giving back never drifts."""
@@ -90,7 +90,7 @@ class Capacity:
     @property
     def free(self) -> Machine:
         cores, ram, tmpdir, gpus, jobs = self._free
-        return Machine(cores / 1024, ram, tmpdir, gpus, jobs)
+        return Machine(cores / 1024, ram, tmpdir, int(gpus), jobs)
 
 
 def detect_machine(folder: Path) -> Machine:

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from cwlbalsam.cwl.records import Docker
 from cwlbalsam.cwl.tasks import Settings
 from cwlbalsam.errors import JobError
-from cwlbalsam.executor.spawn import Start, signal_group
+from cwlbalsam.executor.spawn import signal_group
 
 if TYPE_CHECKING:
     from cwlbalsam.cwl.execution import Command
@@ -88,8 +89,8 @@ class Containers:
             then()
         return True
 
-    def start(self, command: "Command") -> tuple[Start, str]:
-        """The client's command, and the container's name if it has to be killed by name."""
+    def client_command(self, command: "Command") -> tuple["Command", str]:
+        """What to start for a container's command, and the container's name if it has to be killed by name."""
         from cwlbalsam.sites.containers import ENGINES
         from cwlbalsam.sites.containers.base import Run
 
@@ -104,16 +105,11 @@ class Containers:
         engine, binary = ENGINES[self._settings.engine], self._binary()
         run = Run(binary=binary, spec=spec, argv=command.argv, image=image.name, name=name, stdin=bool(command.stdin))
         launch = engine.run_command(run)
-        start = Start(
-            argv=launch.argv,
-            # The client is the user's own program; the mark tells what a killed run has left.
-            environment={**os.environ, **launch.environment, "CWLBALSAM_JOB": f"{command.cwd}/"},
-            cwd=command.cwd,
-            stdin=command.stdin,
-            stdout=command.stdout,
-            stderr=command.stderr,
-        )
-        return start, name if engine.kill_command(binary, name) else ""
+        # The client is the user's own program; the mark tells what a killed run has left.
+        environment = {**os.environ, **launch.environment, "CWLBALSAM_JOB": f"{command.cwd}/"}
+        return replace(command, argv=launch.argv, environment=environment), name if engine.kill_command(
+            binary, name
+        ) else ""
 
     def _binary(self) -> str:
         from cwlbalsam.sites.containers import find_binary

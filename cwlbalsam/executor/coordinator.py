@@ -90,7 +90,6 @@ class Coordinator:
         self._finished: deque[int] = deque()
         self._tasks: list[Task] = []
         self._running: set[int] = set()
-        self._grants: dict[int, Grant | None] = {}
 
     def first_changes(self, inputs: Mapping[str, Raw]) -> Changes:
         """Expand the run; returns its first jobs, to be written with the run itself."""
@@ -228,13 +227,14 @@ class Coordinator:
         inputs = self._resolve(job)
         previous = dict(self.jobs[plan.previous].outputs or {}) if plan.previous >= 0 else {}
         step = self._expander.step(plan).key if plan.step is not None else ""
-        job.fingerprint = fingerprint(self.program.processes[plan.process].key, plan.kind, step, inputs, previous)
+        process = self.program.processes[plan.process]
+        job.fingerprint = fingerprint(process.key, plan.kind, step, inputs, previous)
         if self._memory and self._recall(job):
             return
         if self._stopping:
             return
         if plan.kind == "job" and job.grant is None:
-            job.grant = self._static_grant(plan.process)
+            job.grant = static_grant(process)
         size_first = plan.kind == "job" and job.grant is None
         self._tasks.append(
             Task(
@@ -438,11 +438,6 @@ class Coordinator:
 
     def _resolve(self, job: LiveJob) -> dict[str, Raw]:
         return {name: resolve(tree, self._lookup, self._elements) for name, tree in job.plan.inputs.items()}
-
-    def _static_grant(self, process: int) -> Grant | None:
-        if process not in self._grants:
-            self._grants[process] = static_grant(self.program.processes[process])
-        return self._grants[process]
 
     def _directory(self, number: int, attempt: int) -> str:
         return job_directory(str(self.folder), number, attempt)

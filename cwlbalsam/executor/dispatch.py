@@ -179,8 +179,9 @@ class Dispatcher:
         for task in lost:
             del self._sent[task.job]
         for grant, lane in self._lanes.pop(worker).items():
-            for _ in range(lane.held if self._capacity is not None else 0):
-                self._capacity.give_back(grant)  # type: ignore[union-attr]
+            if self._capacity is not None:
+                for _ in range(lane.held):
+                    self._capacity.give_back(grant)
         del self._load[worker]
         return lost
 

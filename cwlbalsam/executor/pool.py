@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec import Struct
 
-from cwlbalsam.cwl.tasks import Outcome, Settings, Task
+from cwlbalsam.cwl.tasks import Ending, Outcome, Settings, Task
 from cwlbalsam.errors import JobError
 from cwlbalsam.executor.capacity import Capacity
 from cwlbalsam.executor.dispatch import Batch, Dispatcher
@@ -337,8 +337,8 @@ def _hang_up(connection: socket.socket) -> None:
     connection.close()
 
 
-def _ended(task: Task, ending: str, error: str) -> Outcome:
-    return Outcome(job=task.job, attempt=task.attempt, ending=ending, error=error)  # type: ignore[arg-type]
+def _ended(task: Task, ending: Ending, error: str) -> Outcome:
+    return Outcome(job=task.job, attempt=task.attempt, ending=ending, error=error)
 
 
 def remove_scratch(folder: Path) -> None:

@@ -7,10 +7,14 @@ import os
 import signal
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
 from cwlbalsam.errors import JobError
+
+if TYPE_CHECKING:
+    from cwlbalsam.cwl.execution import Command
 
 # What Python, or we, ignore or handle; a command must find them as any command does.
 _DEFAULT_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE, signal.SIGXFSZ, signal.SIGCHLD)
@@ -21,17 +25,6 @@ _PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
 _HAS_PROC_IO = Path("/proc/self/io").exists()
 
 _executables: dict[tuple[str, str], str] = {}
-
-
-class Start(Struct, frozen=True):
-    """A command to start. Paths are absolute; "" for a stream that is not redirected."""
-
-    argv: list[str]
-    environment: dict[str, str]
-    cwd: str
-    stdin: str = ""
-    stdout: str = ""
-    stderr: str = ""
 
 
 class Ended(Struct, frozen=True):
@@ -48,57 +41,57 @@ class Ended(Struct, frozen=True):
     written_bytes: int
 
 
-def spawn(start: Start, log: str) -> int:
+def spawn(command: "Command", log: str) -> int:
     """Start it as leader of its own process group and return its pid; what nobody captures is appended to `log`.
 
     Raises JobError if it cannot be started.
     """
     files: list[tuple[int, int, str, int, int]] = [
-        (os.POSIX_SPAWN_OPEN, 0, start.stdin or os.devnull, os.O_RDONLY, 0),
-        (os.POSIX_SPAWN_OPEN, 1, start.stdout or log, _WRITE if start.stdout else _APPEND, 0o666),
+        (os.POSIX_SPAWN_OPEN, 0, command.stdin or os.devnull, os.O_RDONLY, 0),
+        (os.POSIX_SPAWN_OPEN, 1, command.stdout or log, _WRITE if command.stdout else _APPEND, 0o666),
     ]
     actions: list[tuple[int, ...] | tuple[int, int, str, int, int]] = list(files)
-    if start.stderr and start.stderr == start.stdout:
+    if command.stderr and command.stderr == command.stdout:
         actions.append((os.POSIX_SPAWN_DUP2, 1, 2))
     else:
-        files.append((os.POSIX_SPAWN_OPEN, 2, start.stderr or log, _WRITE if start.stderr else _APPEND, 0o666))
+        files.append((os.POSIX_SPAWN_OPEN, 2, command.stderr or log, _WRITE if command.stderr else _APPEND, 0o666))
         actions.append(files[-1])
     try:
-        os.chdir(start.cwd)
-        executable = find_executable(start.argv[0], start.environment.get("PATH", os.defpath))
+        os.chdir(command.cwd)
+        executable = find_executable(command.argv[0], command.environment.get("PATH", os.defpath))
         return os.posix_spawn(
             executable,
-            start.argv,
-            start.environment,
+            command.argv,
+            command.environment,
             file_actions=actions,
             setpgroup=0,
             setsigmask=(),
             setsigdef=_DEFAULT_SIGNALS,
         )
     except ValueError as error:  # a null byte, or "=" in the name of a variable
-        raise JobError(f"cannot start {start.argv[0]!r}: {error}") from error
+        raise JobError(f"cannot start {command.argv[0]!r}: {error}") from error
     except OSError as error:
         _executables.clear()
-        raise JobError(_why_not_started(start, files, error)) from error
+        raise JobError(_why_not_started(command, files, error)) from error
     finally:
         os.chdir("/")
 
 
-def _why_not_started(start: Start, files: list[tuple[int, int, str, int, int]], error: OSError) -> str:
+def _why_not_started(command: "Command", files: list[tuple[int, int, str, int, int]], error: OSError) -> str:
     """posix_spawn names the executable whatever failed, so try its parts one by one."""
-    if not Path(start.cwd).is_dir():
-        return f"working directory is missing: {start.cwd}"
+    if not Path(command.cwd).is_dir():
+        return f"working directory is missing: {command.cwd}"
     for _, number, path, flags, mode in files:
         try:
             os.close(os.open(path, flags & ~os.O_TRUNC, mode))
         except OSError as failed:
             return f"cannot open {('stdin', 'stdout', 'stderr')[number]} {path!r}: {failed.strerror}"
-    name = start.argv[0]
+    name = command.argv[0]
     if error.errno == errno.E2BIG:
         return f"command line and environment of {name!r} are too long for this system"
     if error.errno == errno.ENOEXEC:
         return f"cannot start {name!r}: neither a program of this system nor a script with a #! line"
-    if error.errno == errno.ENOENT and Path(start.cwd, error.filename or name).exists():
+    if error.errno == errno.ENOENT and Path(command.cwd, error.filename or name).exists():
         return f"cannot start {name!r}: the interpreter that its #! line names is missing"
     return f"cannot start {name!r}: {error.strerror}"
 

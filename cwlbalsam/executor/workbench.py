@@ -13,11 +13,11 @@ import msgspec
 from msgspec import Raw, Struct
 
 from cwlbalsam.cwl.records import Program
-from cwlbalsam.cwl.tasks import Grant, Invocation, Outcome, Settings, Task
+from cwlbalsam.cwl.tasks import Ending, Grant, Invocation, Outcome, Settings, Task
 from cwlbalsam.errors import JobError
 from cwlbalsam.executor.containers import Containers
 from cwlbalsam.executor.slots import Slot, Slots
-from cwlbalsam.executor.spawn import Ended, Start, has_children, next_ended, reap, signal_group, spawn
+from cwlbalsam.executor.spawn import Ended, has_children, next_ended, reap, signal_group, spawn
 
 if TYPE_CHECKING:
     from cwlbalsam.cwl.execution import Command, Prepared
@@ -28,8 +28,6 @@ GRACE_SECONDS = 5.0
 CLEAN_UP_SECONDS = 20.0
 """For a container engine's client, after its container was killed: ended earlier, it would leave the remains."""
 
-Ending = Literal["done", "skipped", "failed", "temporary", "timeout", "cancelled"]
-
 
 class Preparing(Protocol):
     """`cwl.execution.prepare`, which a test may replace."""
@@ -38,13 +36,16 @@ class Preparing(Protocol):
 
 
 class Running(Struct, eq=False):
-    """A job whose command runs, or waits for its image. stop: why it is being ended, if it is."""
+    """A job whose command runs, or waits for its image. command: what was started, of a container its client.
+
+    stop: why it is being ended, if it is.
+    """
 
     task: Task
     prepared: Any
     slot: Slot
     started: float = 0.0
-    start: Start | None = None
+    command: Any = None
     pid: int = 0
     container: str = ""
     stop: Literal["", "timeout", "cancelled"] = ""
@@ -123,7 +124,7 @@ class Workbench:
             if prepared.ending is not None:
                 self._finish(job, prepared.ending, outputs=prepared.outputs, taken=prepared.taken)
             elif (command := _command(prepared)).container is None:
-                self._launch(job, _start_of(command))
+                self._launch(job, command)
             else:
                 self._containers.when_ready(command.container.docker, lambda: self._launch_container(job))
 
@@ -138,17 +139,16 @@ class Workbench:
         if self._running.get(job.task.job) is not job:
             return  # cancelled meanwhile
         with _Guard(self, job):
-            start, job.container = self._containers.start(_command(job.prepared))
-            self._launch(job, start)
+            command, job.container = self._containers.client_command(_command(job.prepared))
+            self._launch(job, command)
 
-    def _launch(self, job: Running, start: Start) -> None:
+    def _launch(self, job: Running, command: "Command") -> None:
         job.started = time.time()
-        job.start = start
-        job.pid = spawn(start, job.slot.log)
+        job.command = command
+        job.pid = spawn(command, job.slot.log)
         self._by_pid[job.pid] = job
-        limit = job.prepared.command.time_limit
-        if limit:
-            self._after(limit, partial(self._time_out, job.task.job, job.pid))
+        if command.time_limit:
+            self._after(command.time_limit, partial(self._time_out, job.task.job, job.pid))
 
     def reap_all(self) -> None:
         while pid := next_ended():
@@ -163,7 +163,7 @@ class Workbench:
     def _collect(self, job: Running, ended: Ended) -> None:
         job.ended = time.time()
         if job.stop:
-            limit = job.prepared.command.time_limit
+            limit = job.command.time_limit
             error = f"ran longer than its time limit of {limit:g} seconds" if job.stop == "timeout" else "cancelled"
             self._finish(job, job.stop, error=error, ended=ended)
             return
@@ -291,29 +291,18 @@ def _command(prepared: "Prepared") -> "Command":
 
 def _invocation(job: Running) -> Invocation | None:
     """What to tell of a command that failed; of a container, only what its client got beside our own environment."""
-    start = job.start
-    if start is None:
+    command: Command | None = job.command
+    if command is None:
         return None
     hide = job.prepared.hide
-    inherits = job.prepared.command.container is not None
-    told = {name: text for name, text in start.environment.items() if not inherits or os.environ.get(name) != text}
+    inherits = command.container is not None
+    told = {name: text for name, text in command.environment.items() if not inherits or os.environ.get(name) != text}
     return Invocation(
-        argv=[hide(word) for word in start.argv],
+        argv=[hide(word) for word in command.argv],
         environment={name: hide(text) for name, text in told.items()},
         inherits=inherits,
-        cwd=start.cwd,
-        tmpdir=job.slot.tmpdir,
-        stdin=start.stdin,
-        stdout=start.stdout,
-        stderr=start.stderr,
-    )
-
-
-def _start_of(command: "Command") -> Start:
-    return Start(
-        argv=command.argv,
-        environment=command.environment,
         cwd=command.cwd,
+        tmpdir=job.slot.tmpdir,
         stdin=command.stdin,
         stdout=command.stdout,
         stderr=command.stderr,

@@ -1,6 +1,5 @@
 """What can be wrong with a workflow although its document is valid, checked on lowered records."""
 
-import difflib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from cwlbalsam.cwl.records import (
@@ -17,7 +16,7 @@ from cwlbalsam.cwl.records import (
     UnionType,
     WorkflowProcess,
 )
-from cwlbalsam.errors import Problem
+from cwlbalsam.errors import Problem, did_you_mean
 from cwlbalsam.parser.types import NULL
 
 Features = Mapping[str, frozenset[str]]
@@ -97,13 +96,10 @@ def show_type(value: Type) -> str:
             return value.name or "record"
 
 
-def did_you_mean(wanted: str, known: Iterable[str]) -> str:
+def _known(wanted: str, known: Iterable[str]) -> str:
     """A hint: the names most like the wanted one, else all of them."""
     names = sorted(known)
-    close = difflib.get_close_matches(wanted, names, 3)
-    if close:
-        return f"did you mean {' or '.join(map(repr, close))}?"
-    return f"there are {', '.join(map(repr, names))}" if names else "there are none"
+    return did_you_mean(wanted, names, f"there are {', '.join(map(repr, names))}" if names else "there are none")
 
 
 def _primitive(value: Type) -> str:
@@ -115,7 +111,7 @@ def _check_interface(step: Step, process: Process) -> Iterator[Problem]:
     for name in step.outputs:
         if name not in known:
             message = f"step '{step.name}': '{process.id}' has no output '{name}'"
-            yield Problem(step.place, message, did_you_mean(name, known))
+            yield Problem(step.place, message, _known(name, known))
     given = {link.name for link in step.inputs}
     for field in process.inputs:
         if field.name not in given and field.default is None and not accepts_null(field.type):
@@ -124,20 +120,15 @@ def _check_interface(step: Step, process: Process) -> Iterator[Problem]:
     for link in step.loop.links if step.loop else ():
         if link.name not in given:
             message = f"step '{step.name}' loops over '{link.name}', which is no input of the step"
-            yield Problem(link.place, message, did_you_mean(link.name, given))
-        for source in link.sources:
-            if source.port not in step.outputs:
-                message = f"step '{step.name}', loop input '{link.name}': no such output '{source.port}' of the step"
-                yield Problem(link.place, message, did_you_mean(source.port, step.outputs))
-    for name in step.scatter:
-        if name not in given:
-            message = f"step '{step.name}' scatters over '{name}', which is no input of the step"
-            yield Problem(step.place, message, did_you_mean(name, given))
-    for link in step.loop.links if step.loop else ():
+            yield Problem(link.place, message, _known(link.name, given))
         for source in link.sources:
             if source.port not in step.outputs:
                 message = f"step '{step.name}', loop input '{link.name}': the step has no output '{source.port}'"
-                yield Problem(link.place, message, did_you_mean(source.port, step.outputs))
+                yield Problem(link.place, message, _known(source.port, step.outputs))
+    for name in step.scatter:
+        if name not in given:
+            message = f"step '{step.name}' scatters over '{name}', which is no input of the step"
+            yield Problem(step.place, message, _known(name, given))
 
 
 def accepts_null(value: Type) -> bool:
@@ -172,7 +163,7 @@ def _check_links(workflow: WorkflowProcess, processes: Sequence[Process]) -> tup
             name = f"{source.step}/{source.port}".strip("/")
             if given is None:
                 names = [f"{step}/{port}".strip("/") for step, port in sources]
-                problems.append(Problem(link.place, f"{what}: no such source '{name}'", did_you_mean(name, names)))
+                problems.append(Problem(link.place, f"{what}: no such source '{name}'", _known(name, names)))
                 continue
             if converted:
                 continue

@@ -3,7 +3,6 @@
 The only module, with `parser.ontology`, that imports them (0.5 s): import it lazily.
 """
 
-import difflib
 import logging
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -20,7 +19,7 @@ from ruamel.yaml.error import YAMLError
 from schema_salad.exceptions import SchemaSaladException, ValidationException
 from schema_salad.sourceline import SourceLine, cmap
 
-from cwlbalsam.errors import DocumentError, Problem, UnsupportedError
+from cwlbalsam.errors import DocumentError, Problem, UnsupportedError, did_you_mean
 from cwlbalsam.parser.bombs import check_imports, write_out_aliases
 from cwlbalsam.parser.fetching import RecordingFetcher, show_uri
 from cwlbalsam.parser.options import UNREADABLE
@@ -35,7 +34,6 @@ EXTENSIONS = {
     "v1.3.0-dev1": "extensions-v1.3.yml",
 }
 NO_FILE = "test"  # where schema-salad says a node stands that it made itself
-MAX_SUGGESTIONS = 3
 UNDEFINED = re.compile(r"contains undefined reference to '(file://[^']*)'")
 UNREACHABLE = re.compile(r"(Field '.*') contains undefined reference to '(https?://[^']*)'")
 UNKNOWN_CLASS = re.compile(r"Field 'class' contains undefined reference to '(https?://.*)'")
@@ -250,8 +248,7 @@ def _suggestion(message: str, names: list[str]) -> str:
         return _similar_files(show_uri(reference[1])) if reference else ""
     wanted, base = match[1], urldefrag(match[2])[0]
     known = {name.partition("#")[2] for name in names if name.startswith(f"{base}#")}
-    close = difflib.get_close_matches(wanted, [name for name in known if name], MAX_SUGGESTIONS, 0.5)
-    return f"did you mean {' or '.join(repr(name) for name in close)}?" if close else ""
+    return did_you_mean(wanted, known - {""})
 
 
 def _missing_fragment(uri: str, document: Document) -> DocumentError:
@@ -265,8 +262,7 @@ def _missing_fragment(uri: str, document: Document) -> DocumentError:
 def _similar_files(path: str) -> str:
     folder = Path(path).parent
     names = [entry.name for entry in folder.iterdir()] if folder.is_dir() else []
-    close = difflib.get_close_matches(Path(path).name, names, MAX_SUGGESTIONS)
-    return f"did you mean {' or '.join(str(folder / name) for name in close)}?" if close else ""
+    return did_you_mean(Path(path).name, names, shown=lambda name: str(folder / name))
 
 
 _schemas: dict[tuple[str, bool], Any] = {}

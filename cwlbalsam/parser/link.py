@@ -182,7 +182,6 @@ class Linker:
         return Link(
             name=shortname(node.get("id", "")),
             sources=tuple(found),
-            listed=isinstance(written, list),
             link_merge=method if found else None,
             pick_value=node.get("pickValue"),
             default=node.value("default"),

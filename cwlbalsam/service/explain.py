@@ -9,19 +9,20 @@ from typing import Any
 import msgspec
 from msgspec import Raw, Struct
 
-from cwlbalsam.cwl.records import Process, Program
+from cwlbalsam.cwl.records import Process
 from cwlbalsam.cwl.resources import static_grant
 from cwlbalsam.cwl.tasks import Grant
 from cwlbalsam.cwl.values import path_of_uri
 from cwlbalsam.errors import JobError, UserError
-from cwlbalsam.executor.capacity import Capacity, Machine, detect_machine
+from cwlbalsam.executor.capacity import Capacity, Machine
 from cwlbalsam.jobs.ids import short_run_id
 from cwlbalsam.jobs.model import RunRecord, State
 from cwlbalsam.jobs.names import job_directory, step_of
 from cwlbalsam.jobs.references import NULL, Elements, resolve, unpack_trees
 from cwlbalsam.service.command_line import shell_line
-from cwlbalsam.service.options import RunOptions
-from cwlbalsam.service.runs import FAILED_STATES, Ending, ending_of, liveness
+from cwlbalsam.service.options import Asked, RunOptions
+from cwlbalsam.service.runs import FAILED_STATES, Ending, ending_of, liveness, stored_program
+from cwlbalsam.service.settings import choose_machine
 from cwlbalsam.store import Store, StoredJob
 
 LONGEST_VALUE = 300
@@ -90,7 +91,7 @@ def explain_job(store: Store, run: RunRecord, job: StoredJob) -> Explanation:
     """All that is known of a job."""
     ending = ending_of(job)
     found = Explanation(job=job, ending=ending, verdict=_verdict(job, ending), reasons=[])
-    program = _program(store, run)
+    program = stored_program(store, run)
     process = program.processes[job.process] if program and job.process < len(program.processes) else None
     if process is not None:
         found.tool, found.place = process.id, process.place
@@ -118,13 +119,6 @@ def _verdict(job: StoredJob, ending: Ending) -> str:
         case State.RUNNING:
             return "runs"
     return "waits"
-
-
-def _program(store: Store, run: RunRecord) -> Program | None:
-    try:
-        return msgspec.msgpack.decode(store.get_program(run.program), type=Program)
-    except (LookupError, msgspec.DecodeError):  # kept by another version
-        return None
 
 
 def _grant(process: Process) -> Grant | None:
@@ -248,11 +242,10 @@ def _room(run: RunRecord, asks: Grant | None) -> Iterator[str]:
 def run_machine(run: RunRecord) -> Machine | None:
     """What the run may take of this machine, now; None if its folder is gone."""
     try:
-        options = msgspec.msgpack.decode(run.options, type=RunOptions) if run.options else RunOptions()
-        machine = detect_machine(Path(run.directory))
+        options = msgspec.msgpack.decode(run.options, type=Asked).options if run.options else RunOptions()
+        return choose_machine(options, Path(run.directory))
     except (OSError, msgspec.DecodeError):
         return None
-    return Machine(options.cores or machine.cores, options.ram or machine.ram, machine.tmpdir, machine.gpus)
 
 
 def grant_text(grant: Grant) -> str:

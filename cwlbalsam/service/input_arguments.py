@@ -7,7 +7,7 @@ from typing import Any
 from msgspec import Struct
 
 from cwlbalsam.cwl.records import ArrayType, EnumType, Field, Primitive, RecordType, Type, UnionType
-from cwlbalsam.errors import DocumentError, Problem
+from cwlbalsam.errors import DocumentError, Problem, did_you_mean
 
 WHOLE = frozenset({"int", "long"})
 REAL = frozenset({"float", "double"})
@@ -151,10 +151,8 @@ class _Reader:
             target[option.path[-1]] = value
 
     def complain_unknown(self, name: str) -> None:
-        from difflib import get_close_matches
-
-        close = get_close_matches(name, self.options, 1)
-        hint = f"did you mean '--{close[0]}'?" if close else f"inputs: {', '.join(self.options) or 'none'}"
+        known = f"inputs: {', '.join(self.options) or 'none'}"
+        hint = did_you_mean(name, self.options, known, shown=lambda option: f"'--{option}'")
         self.problems.append(Problem("", f"the document has no input '{name}'", hint))
 
 

@@ -10,7 +10,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from cwlbalsam.cwl.records import Field, Program
-from cwlbalsam.errors import DocumentError, Problem, UserError
+from cwlbalsam.errors import DocumentError, Problem, UserError, did_you_mean
 from cwlbalsam.service.input_arguments import is_optional, parse_arguments, type_name
 from cwlbalsam.service.jobfile import TextFile, file_uri, is_address, parse_tree, read_file, uri_path
 from cwlbalsam.service.overrides import OVERRIDE_KEYS, REQUIREMENT_KEYS, requirement_list, resolve_uri, take_key
@@ -147,16 +147,10 @@ def _unknown_inputs(inputs: Sequence[Field], job: JobFile) -> tuple[Problem, ...
     """Values that no input takes: cwltool ignores them, so they are warnings. `id` and prefixed names are metadata."""
     known = [field.name for field in inputs]
     strangers = [name for name in job.values if name not in known and name != "id" and not set(name) & set(":$@")]
-    if not strangers:
-        return ()
-    from difflib import get_close_matches
-
-    warnings = []
-    for name in strangers:
-        close = get_close_matches(name, known, 1)
-        hint = f"did you mean '{close[0]}'?" if close else ""
-        warnings.append(Problem(job.source.place([name]), f"the document has no input '{name}'; ignored", hint))
-    return tuple(warnings)
+    return tuple(
+        Problem(job.source.place([name]), f"the document has no input '{name}'; ignored", did_you_mean(name, known))
+        for name in strangers
+    )
 
 
 class _Resolver:

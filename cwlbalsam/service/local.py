@@ -17,7 +17,7 @@ from cwlbalsam.cwl.records import WorkflowProcess
 from cwlbalsam.cwl.relocation import Intent, relocate, undo
 from cwlbalsam.cwl.tasks import Settings
 from cwlbalsam.errors import EXIT_BUG, EXIT_FAILED, EXIT_INTERRUPTED, UserError
-from cwlbalsam.executor.capacity import Capacity, Machine, detect_machine
+from cwlbalsam.executor.capacity import Capacity
 from cwlbalsam.executor.coordinator import Coordinator
 from cwlbalsam.executor.events import Reporter, RunEnded, RunStarted
 from cwlbalsam.executor.live import Failure, Remembered, RetryPolicy
@@ -27,11 +27,10 @@ from cwlbalsam.jobs.ids import new_run_id
 from cwlbalsam.jobs.model import Changes, JobKind, Move, RunRecord, State
 from cwlbalsam.jobs.states import FINAL
 from cwlbalsam.parser.cache import Loaded
-from cwlbalsam.parser.options import CompileOptions
 from cwlbalsam.service.home import Home
 from cwlbalsam.service.masking import mask, mask_changes, secrets_of
-from cwlbalsam.service.options import RunOptions
-from cwlbalsam.service.settings import make_settings
+from cwlbalsam.service.options import Asked, RunOptions
+from cwlbalsam.service.settings import choose_machine, make_settings
 from cwlbalsam.store import Store, open_store
 from cwlbalsam.store.base import RunStatus
 from cwlbalsam.store.host import this_host
@@ -41,13 +40,6 @@ OBJECTS_PER_COLLECTION = 50_000
 """A run makes millions of objects that stay: looking for garbage as often as Python does takes a third of its time."""
 MOVES_FILE = "moves.msgpack"
 UNFINISHED = frozenset(State) - FINAL
-
-
-class Asked(Struct, kw_only=True):
-    """What a run was asked for, kept with it to resume it."""
-
-    options: RunOptions
-    compiling: CompileOptions
 
 
 class Resumed(Struct, kw_only=True):
@@ -140,7 +132,7 @@ class LocalRun:
             raise
 
     def _pool(self, settings: Settings) -> WorkerPool:
-        capacity = Capacity(_machine(self.options, self.folder))
+        capacity = Capacity(choose_machine(self.options, self.folder))
         journals = self.folder / "journals"
         journals.mkdir(exist_ok=True)
         return WorkerPool(
@@ -312,17 +304,6 @@ def _reuse_folder(options: RunOptions, home: Home) -> str:
         return ""
     make_writable(folder, "--cachedir" if options.cachedir else "the directory of results")
     return str(folder)
-
-
-def _machine(options: RunOptions, folder: Path) -> Machine:
-    machine = detect_machine(folder)
-    return Machine(
-        cores=options.cores or machine.cores,
-        ram=options.ram or machine.ram,
-        tmpdir=machine.tmpdir,
-        gpus=machine.gpus,
-        jobs=options.parallel_max or machine.jobs,
-    )
 
 
 def clean_up(folder: Path) -> None:

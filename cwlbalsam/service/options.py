@@ -8,6 +8,7 @@ from typing import Any, Literal
 from msgspec import Struct
 
 from cwlbalsam.errors import UserError
+from cwlbalsam.parser.options import CompileOptions
 from cwlbalsam.service.jobfile import parse_tree, read_file
 
 AUTO = "auto"
@@ -15,7 +16,7 @@ NO_ENGINE = "none"
 
 
 class RunOptions(Struct, kw_only=True, frozen=True, omit_defaults=True):
-    """Kept with the run as msgpack, to resume with. Paths are as the user wrote them, relative to `directory`.
+    """Paths are as the user wrote them, relative to `directory`.
 
     directory: where the command was called. home: empty: `$CWLBALSAM_HOME` or `~/.cwlbalsam`. engine: `auto` (the first
     usable one), `none` (a tool that requires a container is refused with exit code 33) or an engine's name.
@@ -64,6 +65,13 @@ class RunOptions(Struct, kw_only=True, frozen=True, omit_defaults=True):
     quiet: bool = False
     warnings: bool = True
     timestamps: bool = False
+
+
+class Asked(Struct, kw_only=True):
+    """What a run was asked for, kept with it (`RunRecord.options`) to resume it."""
+
+    options: RunOptions
+    compiling: CompileOptions
 
 
 def preserved_environment(options: RunOptions) -> dict[str, str]:

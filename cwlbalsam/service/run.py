@@ -26,9 +26,9 @@ from cwlbalsam.parser.cache import Loaded, load_program
 from cwlbalsam.parser.options import CompileOptions
 from cwlbalsam.service.home import Home, find_home
 from cwlbalsam.service.inputs import InputSource, JobOrder, check_inputs, load_inputs, read_job_file
-from cwlbalsam.service.local import Asked, LocalRun, Resumed, RunResult, clean_up, make_writable, undo_moves
+from cwlbalsam.service.local import LocalRun, Resumed, RunResult, clean_up, make_writable, undo_moves
 from cwlbalsam.service.masking import secrets_of
-from cwlbalsam.service.options import RunOptions
+from cwlbalsam.service.options import Asked, RunOptions
 from cwlbalsam.service.overrides import absolute_overrides, document_uri, read_overrides
 from cwlbalsam.service.settings import choose_engine
 from cwlbalsam.service.targets import narrow

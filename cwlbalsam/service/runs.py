@@ -8,6 +8,7 @@ import statistics
 import time
 from array import array
 from collections.abc import Collection, Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
@@ -15,6 +16,7 @@ import msgspec
 from msgspec import Struct
 
 from cwlbalsam.cwl.pruning import prune
+from cwlbalsam.cwl.records import Program
 from cwlbalsam.cwl.tasks import Invocation
 from cwlbalsam.errors import UserError
 from cwlbalsam.jobs.ids import short_run_id
@@ -82,6 +84,14 @@ _endings = msgspec.msgpack.Decoder(Ending)
 def ending_of(job: StoredJob) -> Ending:
     """How the job's last attempt ended; empty if it did not."""
     return _endings.decode(job.outcome) if job.outcome else Ending()
+
+
+def stored_program(store: Store, run: RunRecord) -> Program | None:
+    """The Program of a run; None if another version has kept it in a form that this one cannot read."""
+    try:
+        return msgspec.msgpack.decode(store.get_program(run.program), type=Program)
+    except (LookupError, msgspec.DecodeError):
+        return None
 
 
 def view_run(store: Store, run: RunRecord) -> RunView:
@@ -155,7 +165,8 @@ def find_jobs(store: Store, run_id: str, pattern: str) -> list[StoredJob]:
         return store.jobs(run_id, FAILED_STATES)
     found = store.jobs(run_id, name=pattern)
     if not found and pattern.isdecimal():
-        found = [job for job in store.jobs(run_id) if job.id == int(pattern)]
+        with suppress(LookupError):
+            found = [store.job(run_id, int(pattern))]
     if not found:
         raise UserError(f"no job '{pattern}' in run {run_id}", hint="`cwlbalsam show RUN --jobs` lists the jobs")
     return found

@@ -11,6 +11,7 @@ from msgspec import Raw
 from cwlbalsam.cwl.records import Process, Program, ToolProcess
 from cwlbalsam.cwl.tasks import Settings, Task
 from cwlbalsam.errors import UnsupportedError, UserError
+from cwlbalsam.executor.capacity import Machine, detect_machine
 from cwlbalsam.service.options import AUTO, NO_ENGINE, RunOptions, load_mpi_config, preserved_environment
 
 
@@ -36,6 +37,18 @@ def make_settings(program: Program, options: RunOptions, values: Mapping[str, An
         _check_inputs(program, values, settings, folder)  # a mistake in the inputs is told first
         raise
     return msgspec.structs.replace(settings, engine=engine)
+
+
+def choose_machine(options: RunOptions, folder: Path) -> Machine:
+    """What a run may take of this machine. folder: where its jobs run."""
+    machine = detect_machine(folder)
+    return Machine(
+        cores=options.cores or machine.cores,
+        ram=options.ram or machine.ram,
+        tmpdir=machine.tmpdir,
+        gpus=machine.gpus,
+        jobs=options.parallel_max or machine.jobs,
+    )
 
 
 def _uses_mpi(program: Program) -> bool:

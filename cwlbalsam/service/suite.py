@@ -1,8 +1,6 @@
 """Suites of CWL tests in cwltest's format: reading, choosing, running in parallel, judging."""
 
-import difflib
 import fnmatch
-import os
 import re
 import shutil
 import tempfile
@@ -15,11 +13,13 @@ from urllib.parse import unquote
 import msgspec
 from msgspec import Struct
 
-from cwlbalsam.errors import EXIT_BUG, EXIT_UNSUPPORTED, UserError
+from cwlbalsam.errors import EXIT_BUG, EXIT_UNSUPPORTED, UserError, did_you_mean
+from cwlbalsam.service.logs import log_tail
 from cwlbalsam.service.slots import Done, run_in_slots
 
 Status = Literal["passed", "failed", "unsupported"]
 LOG_LINES = 20
+LOG_BYTES = 16_384
 
 
 class SuiteTest(Struct, frozen=True, kw_only=True):
@@ -152,8 +152,7 @@ def _known_tags(tests: Sequence[SuiteTest], tags: str) -> set[str]:
 
 
 def _unknown(kind: str, name: str, known: Sequence[str]) -> UserError:
-    near = difflib.get_close_matches(name, known, 1)
-    return UserError(f"the suite has no {kind} {name!r}", hint=f"did you mean {near[0]!r}?" if near else "")
+    return UserError(f"the suite has no {kind} {name!r}", hint=did_you_mean(name, known))
 
 
 # --- running -------------------------------------------------------------------------------------------------------
@@ -233,10 +232,5 @@ def _verdict(test: SuiteTest, done: Done) -> Verdict:
 
 
 def _tail(log: Path) -> str:
-    if not log.is_file():
-        return ""
-    with log.open("rb") as stream:
-        size = stream.seek(0, os.SEEK_END)
-        stream.seek(max(0, size - 16384))
-        lines = stream.read().decode(errors="replace").splitlines()
-    return "\n".join(lines[-LOG_LINES:])
+    text, _ = log_tail(str(log), LOG_BYTES)
+    return "\n".join(text.splitlines()[-LOG_LINES:])

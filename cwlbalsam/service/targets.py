@@ -6,7 +6,7 @@ import msgspec
 from msgspec.structs import replace
 
 from cwlbalsam.cwl.records import Field, Link, Primitive, Program, Source, Step, Type, UnionType, WorkflowProcess
-from cwlbalsam.errors import UserError
+from cwlbalsam.errors import UserError, did_you_mean
 from cwlbalsam.service.options import RunOptions
 
 ANYTHING: Type = UnionType(options=(Primitive(name="null"), Primitive(name="Any")))
@@ -62,18 +62,14 @@ def _step(workflow: WorkflowProcess, name: str) -> Step:
 
 
 def _unknown(what: str, name: str, known: Sequence[str], place: str) -> UserError:
-    from difflib import get_close_matches
-
-    close = get_close_matches(name, known, 1)
-    hint = f"did you mean '{close[0]}'?" if close else f"there are: {', '.join(known)}"
+    hint = did_you_mean(name, known, f"there are: {', '.join(known)}")
     return UserError(f"the workflow has no {what} '{name}'", place=place, hint=hint)
 
 
 def _around(workflow: WorkflowProcess, step: Step) -> WorkflowProcess:
     """A workflow of one step, whose inputs and outputs are the step's."""
     links = tuple(
-        replace(link, sources=(Source(port=link.name),), listed=False, link_merge=None, pick_value=None)
-        for link in step.inputs
+        replace(link, sources=(Source(port=link.name),), link_merge=None, pick_value=None) for link in step.inputs
     )
     return replace(
         workflow,

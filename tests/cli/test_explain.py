@@ -17,7 +17,9 @@ from cwlbalsam.cwl.records import Field, Primitive, Program, Requirements, Resou
 from cwlbalsam.cwl.tasks import Invocation, Outcome
 from cwlbalsam.jobs.model import BalsamJob, Changes, Move, RunRecord, State
 from cwlbalsam.jobs.references import Const, Port, Tree, pack_trees
+from cwlbalsam.parser.options import CompileOptions
 from cwlbalsam.service.home import Home, find_home
+from cwlbalsam.service.options import Asked, RunOptions
 from cwlbalsam.store import Store, open_store
 from cwlbalsam.store.host import this_host
 
@@ -53,7 +55,7 @@ def program(cores: float) -> Program:
     return Program(uri="x", main=0, processes=(tool,))
 
 
-def fill(store: Store, home: Home, cores: float = 1) -> None:
+def fill(store: Store, home: Home, cores: float = 1, options: RunOptions | None = None) -> None:
     """Jobs: project[0] and project[1] feed, through a gather, fit, which feeds sum."""
     store.put_program("digest", encode(program(cores)))
     directory = home.run_directory(RUN)
@@ -85,6 +87,7 @@ def fill(store: Store, home: Home, cores: float = 1) -> None:
         directory=str(directory),
         pid=os.getpid(),
         host=this_host().name,
+        options=encode(Asked(options=options, compiling=CompileOptions())) if options else b"",
     )
     store.create_run(run, Changes(jobs, edges=[(0, 2), (1, 2), (2, 3), (3, 4)]))
 
@@ -117,6 +120,13 @@ def test_a_job_that_the_machine_can_never_run_is_told_so(store: Store, home: Hom
     assert "it can never start here: the job asks for more than this machine has: 100000 cores" in shown
     assert "n: [1, 2]\n" in shown and 'f: "/w/in put.fits"' in shown
     assert "hush" not in shown and "key: (secret)" in shown
+
+
+def test_the_options_of_the_run_say_what_it_may_take_of_the_machine(store: Store, home: Home) -> None:
+    fill(store, home, cores=3, options=RunOptions(cores=2))
+    shown = call("explain", RUN, "fit").stdout
+    assert "the run has 2 cores" in shown
+    assert "it can never start here: the job asks for more than this machine has: 3 cores (there are 2)" in shown
 
 
 def test_a_job_is_told_to_run_only_when_its_directory_is_there(store: Store, home: Home) -> None:

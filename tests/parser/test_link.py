@@ -118,6 +118,10 @@ def test_both_spellings_of_a_loop_compile_to_the_same(tmp_path: Path) -> None:
     looping["loop"] = {"y": "out"}
     with pytest.raises(DocumentError, match="loops over 'y', which is no input of the step"):
         compile_text(tmp_path, workflow({"s": step(counter, **looping)}, cwlVersion="v1.3.0-dev1"), enable_dev=True)
+    looping["loop"] = {"x": "nothing"}
+    with pytest.raises(DocumentError) as caught:
+        compile_text(tmp_path, workflow({"s": step(counter, **looping)}, cwlVersion="v1.3.0-dev1"), enable_dev=True)
+    assert len(caught.value.problems) == 1
 
 
 @pytest.mark.parametrize("place", ["hint of a step", "requirement of a workflow"])

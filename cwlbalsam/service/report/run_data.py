@@ -5,14 +5,13 @@ import time
 from array import array
 from collections.abc import Iterable
 
-import msgspec
 from msgspec import Struct, field
 
 from cwlbalsam.cwl.records import Program
 from cwlbalsam.jobs.model import RunRecord, State
 from cwlbalsam.jobs.names import step_of
 from cwlbalsam.jobs.states import FINAL
-from cwlbalsam.service.runs import FAILED_STATES, Ending, RunView, ending_of, view_run
+from cwlbalsam.service.runs import FAILED_STATES, Ending, RunView, ending_of, stored_program, view_run
 from cwlbalsam.store import Store, StoredJob
 
 FAILURES = 50
@@ -117,16 +116,9 @@ def gather(store: Store, run: RunRecord) -> ReportData:
         steps=found,
         failures=failures,
         failures_left=left,
-        program=_program(store, run),
+        program=stored_program(store, run),
         span=span,
     )
-
-
-def _program(store: Store, run: RunRecord) -> Program | None:
-    try:
-        return msgspec.msgpack.decode(store.get_program(run.program), type=Program)
-    except (LookupError, msgspec.DecodeError):
-        return None
 
 
 def _count(steps: dict[str, StepData], job: StoredJob, ending: Ending, run: RunRecord, now: float) -> None:
