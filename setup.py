@@ -13,7 +13,8 @@ setup(
     packages=find_packages(include=["cwlbalsam", "cwlbalsam.*"]),
     package_data={
         "cwlbalsam": ["py.typed"],
-        "cwlbalsam.store": ["migrations/*.py", "migrations/*.mako", "migrations/versions/*.py"],
+        "cwlbalsam.service.report": ["page.css", "page.js"],
+        "cwlbalsam.store": ["schema.sql", "migrations/*.py", "migrations/*.mako", "migrations/versions/*.py"],
     },
     install_requires=[
         "cwltool>=3.1.20240708091337",
@@ -23,6 +24,7 @@ setup(
         "SQLAlchemy>=2.0",
         "alembic>=1.13",
         "click>=8.1",
+        "rich>=13.7",
         "cwltest>=2.5",
         "msgspec>=0.19",
         "quickjs-ng>=0.10",

@@ -22,7 +22,7 @@ from cwlbalsam.executor.events import Silent
 from cwlbalsam.jobs.model import Changes, RunRecord
 from cwlbalsam.parser.cache import load_program
 from cwlbalsam.parser.options import CompileOptions
-from cwlbalsam.service.run import OBJECTS_PER_COLLECTION
+from cwlbalsam.service.local import OBJECTS_PER_COLLECTION
 from cwlbalsam.store import open_store
 
 WAKE_UP_OUTCOMES = 64
@@ -46,7 +46,7 @@ class PromptPool:
     def submit(self, tasks: list[Task]) -> None:
         self.tasks.extend(tasks)
 
-    def cancel(self, jobs: list[int]) -> None:
+    def cancel(self, jobs: list[int], *, unstarted: bool = False) -> None:
         raise NotImplementedError("nothing fails here")
 
     def outcomes(self) -> list[Outcome]:

@@ -15,16 +15,18 @@ MIB = 1 << 20
 
 
 class Machine(Struct, frozen=True):
-    """Where it was measured."""
+    """Where it was measured. load: runnable processes at the end; much above 1, others were at work, too."""
 
     cores: int
     memory_gib: float
     kernel: str
     python: str
     file_system: str
+    load: float
 
     def __str__(self) -> str:
-        return f"{self.cores} cores, {self.memory_gib:.0f} GiB, {self.kernel}, Python {self.python}, {self.file_system}"
+        machine = f"{self.cores} cores, {self.memory_gib:.0f} GiB, {self.kernel}, Python {self.python}"
+        return f"{machine}, {self.file_system}, load {self.load:.1f}"
 
 
 class Result(Struct, frozen=True, kw_only=True):
@@ -44,7 +46,7 @@ def this_machine(work: Path) -> Machine:
     pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     kernel = f"{platform.system()} {platform.release()}"
     cores = len(os.sched_getaffinity(0))
-    return Machine(cores, pages / (1 << 30), kernel, platform.python_version(), _file_system(work))
+    return Machine(cores, pages / (1 << 30), kernel, platform.python_version(), _file_system(work), os.getloadavg()[0])
 
 
 def markdown(result: Result) -> str:

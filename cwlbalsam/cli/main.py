@@ -22,6 +22,8 @@ COMMANDS = {
     "test": ("cwlbalsam.cli.test", "Run a suite of tests in the format of cwltest."),
     "ls": ("cwlbalsam.cli.ls", "List runs."),
     "show": ("cwlbalsam.cli.show", "Show a run and its steps."),
+    "explain": ("cwlbalsam.cli.explain", "Tell why a job waits or failed, and how to try it again."),
+    "report": ("cwlbalsam.cli.report", "Write an HTML page about a run."),
     "logs": ("cwlbalsam.cli.logs", "Print what the commands of a run's jobs printed."),
     "kill": ("cwlbalsam.cli.kill", "End running runs."),
     "rm": ("cwlbalsam.cli.rm", "Remove runs and their job directories."),

@@ -1,91 +1,206 @@
 """Tells on stderr what happens during a run."""
 
+import shlex
 import sys
+import threading
 import time
-from pathlib import Path
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from cwlbalsam.cli.tables import plain_lines
+from cwlbalsam.cli.tables import duration, plain, plain_lines
+from cwlbalsam.cli.tally import GOOD, Tally
 from cwlbalsam.errors import Problem
-from cwlbalsam.executor.events import Event, JobEnded, JobsAdded, JobStarted, RunEnded, RunStarted, Warned
+from cwlbalsam.executor.events import Event, JobEnded, JobKept, JobsAdded, JobStarted, RunEnded, RunStarted, Warned
+from cwlbalsam.jobs.ids import short_run_id
+from cwlbalsam.service.logs import log_tail
 from cwlbalsam.service.options import RunOptions
+
+if TYPE_CHECKING:
+    from cwlbalsam.cli.live import Live
 
 TAIL_BYTES = 4096
 TAIL_LINES = 20
-REDRAW_SECONDS = 0.1
+LINES_IN_FULL = 20
+"""So many jobs, and so many failures, get lines of their own; after them there are summaries."""
+SUMMARY_SECONDS = 5.0
+QUIET_SECONDS = 0.4
+"""A run that is over by then shows no display, and never pays for it."""
+REDRAW_SECONDS = 0.2
 
 
-class Progress:
-    """A line for each job that has ended, unless `quiet`; on a terminal one line that counts. Failures always."""
+class Progress(AbstractContextManager["Progress"]):
+    """On a terminal a display of all steps; else a line for each job, and for many jobs a summary now and then.
+
+    Failures always, with what the command printed last. With `quiet` nothing else.
+    """
 
     def __init__(self, options: RunOptions) -> None:
         self.options = options
-        self.live = sys.stderr.isatty() and not options.quiet and not options.debug
-        self.total = self.ended = self.failed = self.running = 0
-        self.drawn = 0.0
+        self.tally = Tally(time.monotonic())
+        self.run = ""
+        self.lines = self.failures = 0
+        self.told = time.monotonic()
+        wants_live = sys.stderr.isatty() and not options.quiet and not options.debug
+        self.live = _Redrawing(self.tally) if wants_live else None
+
+    def __exit__(self, *_: object) -> None:
+        if self.live:
+            self.live.stop()
 
     def report(self, event: Event) -> None:
         """See `Reporter`."""
-        if isinstance(event, JobsAdded):
-            self.total += event.count
-        elif isinstance(event, JobStarted):
-            self.running += 1
-            self.tell(f"{_name(event.name)} started", self.options.debug)
-        elif isinstance(event, JobEnded):
-            self.job_ended(event)
-        elif isinstance(event, Warned):
-            self.warn(event.problem)
-        elif isinstance(event, RunStarted):
-            self.tell(f"run {event.run}: {event.name}", not self.options.quiet and not self.live)
-        elif isinstance(event, RunEnded):
-            self.drawn = 0.0
-            self.tell(f"run {event.run} {event.status} after {event.seconds:.1f} s", not self.options.quiet)
-            return
-        self.draw()
+        match event:
+            case JobsAdded():
+                self.tally.add(event)
+            case JobStarted():
+                self.tally.start(event, time.monotonic())
+                self.tell(f"{_name(event.name)} started", self.options.debug)
+            case JobEnded():
+                self.tally.end(event, time.monotonic())
+                self.job_ended(event)
+            case JobKept():
+                self.tally.keep(event)
+            case Warned():
+                self.warn(event.problem)
+            case RunStarted():
+                self.run_started(event)
+            case RunEnded():
+                self.run_ended(event)
+
+    def run_started(self, event: RunStarted) -> None:
+        self.run = event.run
+        self.tell(f"run {event.run}: {plain(event.name)}", not self.options.quiet)
+        if self.live:
+            self.live.start()
+
+    def run_ended(self, event: RunEnded) -> None:
+        if self.live:
+            self.live.stop()
+        whole = self.tally.whole
+        counts = f": {count_text(self.tally)}" if whole.total > 1 and (self.live or whole.total > LINES_IN_FULL) else ""
+        text = f"run {event.run} {event.status} after {duration(event.seconds)}{counts}"
+        self.tell(text, not self.options.quiet)
 
     def job_ended(self, event: JobEnded) -> None:
-        self.ended += 1
-        self.running = max(self.running - (event.ending != "killed"), 0)
-        bad = event.ending not in {"done", "skipped"}
-        self.failed += bad
-        if bad and event.ending != "killed":
-            self.tell(f"{_name(event.name)} {event.ending}: {event.error}", True)
-            self.tell(read_tail(event.log), bool(event.log))
-        else:
-            shown = self.options.debug or not (self.options.quiet or self.live)
-            self.tell(f"{_name(event.name)} {event.ending} ({event.seconds:.2f} s)", shown)
+        if event.ending not in GOOD and event.ending not in {"killed", "cancelled"}:
+            self.failures += 1
+            self.tell_failure(event)
+        elif self.options.debug:
+            self.tell(f"{_name(event.name)} {_ending(event)} ({event.seconds:.2f} s)", True)
+        elif not self.options.quiet and not self.live and event.ending != "killed":
+            self.tell_line(event)
+
+    def tell_line(self, event: JobEnded) -> None:
+        now = time.monotonic()
+        if self.lines < LINES_IN_FULL:
+            self.lines += 1
+            self.told = now
+            self.tell(f"{_name(event.name)} {_ending(event)} ({event.seconds:.2f} s)", True)
+        elif now - self.told >= SUMMARY_SECONDS:
+            self.told = now
+            self.tell(", ".join(filter(None, [count_text(self.tally), *speed_texts(self.tally, now)])), True)
+
+    def tell_failure(self, event: JobEnded) -> None:
+        """The first ones in full: with thousands, the terminal would only show the last."""
+        if self.failures > LINES_IN_FULL:
+            if self.failures == LINES_IN_FULL + 1:
+                self.tell(f"more jobs fail; `cwlbalsam show {self.short_run} --jobs` lists them", True)
+            return
+        self.tell(f"{_name(event.name)} {event.ending}: {plain_lines(event.error)}", True)
+        self.tell(read_tail(event.log), bool(event.log))
+        job = shlex.quote(event.name) if event.name and event.name.isprintable() else str(event.job)
+        self.tell(f"    more: cwlbalsam explain {self.short_run} {job}", bool(self.run))
+
+    @property
+    def short_run(self) -> str:
+        """What the user may type for the run."""
+        return short_run_id(self.run)
 
     def warn(self, problem: Problem) -> None:
-        self.tell(f"warning: {problem}", self.options.warnings)
+        self.tell(f"warning: {plain_lines(str(problem))}", self.options.warnings)
 
     def tell(self, text: str, wanted: bool) -> None:
         if not wanted or not text:
             return
         clock = time.strftime("%Y-%m-%dT%H:%M:%S ") if self.options.timestamps else ""
-        # Names, messages and what commands have printed may hold what commands a terminal.
-        click.echo(("\r\033[K" if self.live else "") + clock + plain_lines(text), err=True)
+        text = plain_lines(text)  # names, messages and logs may hold what commands a terminal
+        if self.live:
+            self.live.tell(clock + text)
+        else:
+            click.echo(clock + text, err=True)
 
-    def draw(self) -> None:
-        now = time.monotonic()
-        if self.live and self.total and now - self.drawn >= REDRAW_SECONDS:
-            self.drawn = now
-            failed = f", {self.failed} failed" if self.failed else ""
-            click.echo(f"\r\033[K{self.ended} of {self.total} jobs, {self.running} running{failed}", err=True, nl=False)
+
+class _Redrawing:
+    """The display, redrawn by a thread of its own: events cost nothing more, and the clock goes on without them."""
+
+    def __init__(self, tally: Tally) -> None:
+        self._tally = tally
+        self._live: Live | None = None
+        self._end = threading.Event()
+        self._writing = threading.Lock()
+        self._thread = threading.Thread(target=self._redraw, name="progress", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def _redraw(self) -> None:
+        if self._end.wait(QUIET_SECONDS):
+            return
+        from cwlbalsam.cli.live import Live
+
+        with self._writing:
+            self._live = Live(self._tally)
+        while not self._end.wait(REDRAW_SECONDS):
+            self._live.draw()
+
+    def tell(self, text: str) -> None:
+        """Above the display."""
+        with self._writing:
+            if self._live:
+                self._live.tell(text)
+            else:
+                click.echo(text, err=True)
+
+    def stop(self) -> None:
+        self._end.set()
+        if self._thread.is_alive():
+            self._thread.join()
+        if self._live:
+            self._live.close()
+            self._live = None
+
+
+def count_text(tally: Tally) -> str:
+    """12 of 40 jobs, 2 running, 1 failed."""
+    whole = tally.whole
+    parts: list[Any] = [f"{whole.done + whole.skipped:,} of {whole.total:,} jobs"]
+    for word in ("running", "failed", "killed"):
+        if number := getattr(whole, word):
+            parts.append(f"{number:,} {word}")
+    return ", ".join(parts)
+
+
+def speed_texts(tally: Tally, now: float) -> list[str]:
+    """45 jobs/s; about 20s left."""
+    rate, rest = tally.rate(now), tally.rest(now)
+    texts = [
+        f"{rate:.0f} jobs/s" if rate >= 10 else f"{rate:.1f} jobs/s" if rate >= 0.1 else f"{rate * 60:.1f} jobs/min"
+    ]
+    return [*texts, f"about {duration(rest)} left"] if rate and rest else texts if rate else []
+
+
+def _ending(event: JobEnded) -> str:
+    return "reused" if event.reused else event.ending
 
 
 def _name(name: str) -> str:
-    return f"job {name}" if name else "job"
+    return f"job {plain(name)}" if name else "job"
 
 
-def read_tail(path: str) -> str:
+def read_tail(path: str, lead: str = "    | ") -> str:
     """The last lines of what a command has printed, each led by a bar; empty if there is nothing."""
-    try:
-        with Path(path).open("rb") as file:
-            size = file.seek(0, 2)
-            file.seek(max(0, size - TAIL_BYTES))
-            text = file.read().decode("utf-8", "replace")
-    except (OSError, ValueError):
-        return ""
-    lines = [line for line in text.splitlines() if line.strip()][-TAIL_LINES:]
-    return "\n".join(f"    | {line}" for line in lines)
+    text, _ = log_tail(path, TAIL_BYTES)
+    lines = [plain(line) for line in text.splitlines() if line.strip()][-TAIL_LINES:]
+    return "\n".join(f"{lead}{line}" for line in lines)

@@ -1,5 +1,6 @@
 """`cwlbalsam resume`: go on with a run that did not end well."""
 
+from pathlib import Path
 from typing import Any
 
 import click
@@ -32,6 +33,9 @@ def command(run: str, document: str, quiet: bool, **given: Any) -> None:
     from cwlbalsam.service.run import resume_run
 
     changes = {name: value for name, value in given.items() if value is not None}
-    result = resume_run(run, find_home(), changes, document, Progress(RunOptions(quiet=quiet)))
+    if "outdir" in changes:
+        changes["outdir"] = str(Path(changes["outdir"]).absolute())
+    with Progress(RunOptions(quiet=quiet)) as progress:
+        result = resume_run(run, find_home(), changes, document, progress)
     print_object(result.outputs)
     click.get_current_context().exit(result.exit_code)

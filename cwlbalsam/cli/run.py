@@ -45,7 +45,8 @@ def run_and_print(document: str, source: InputSource, options: RunOptions, summa
     from cwlbalsam.cli.progress import Progress
     from cwlbalsam.service.run import run_document
 
-    result = run_document(document, source, options, Progress(options))
+    with Progress(options) as progress:
+        result = run_document(document, source, options, progress)
     if result.outputs is not None:
         print_object(result.outputs, summary)
     return result.exit_code

@@ -7,10 +7,13 @@ import click
 import msgspec
 
 from cwlbalsam.cli.tables import duration, plain, print_table, size, when
+from cwlbalsam.jobs.ids import short_run_id
 from cwlbalsam.jobs.model import RunRecord
 from cwlbalsam.service.home import find_home
-from cwlbalsam.service.runs import RunView, StepView, ending_of, shown_jobs, view_run, view_steps
+from cwlbalsam.service.runs import FAILED_STATES, RunView, StepView, ending_of, shown_jobs, view_run, view_steps
 from cwlbalsam.store import StoredJob, open_store
+
+FAILURES = 5
 
 
 @click.command("show")
@@ -32,6 +35,8 @@ def command(run: str, list_jobs: bool, as_json: bool) -> None:
         click.echo(msgspec.json.encode(as_tree(record, view, jobs, list_jobs)))
         return
     print_summary(record, view)
+    if not list_jobs:
+        print_failures([job for job in jobs if job.state in FAILED_STATES], record.id)
     if list_jobs:
         print_jobs(shown_jobs(jobs))
     else:
@@ -74,15 +79,27 @@ def print_summary(record: RunRecord, view: RunView) -> None:
             click.echo(f"{name + ':':<10}{plain(text)}")
 
 
+def print_failures(failed: list[StoredJob], run: str) -> None:
+    """The first few, and where to learn more."""
+    for job in failed[:FAILURES]:
+        said = ending_of(job).error or job.message
+        click.echo(f"{'failed:':<10}{plain(job.name) or 'the run'}: {plain(said.partition(chr(10))[0])}")
+    if failed:
+        more = f"{len(failed) - FAILURES:,} more; " if len(failed) > FAILURES else ""
+        click.echo(f"{'':<10}{more}`cwlbalsam explain {short_run_id(run)} {failed[0].id}` tells more of the first")
+
+
 def print_steps(steps: list[StepView]) -> None:
     if not steps:
         return
     click.echo()
-    header = ["STEP", "DONE ", "SKIPPED ", "RUNNING ", "WAITING ", "FAILED ", "LONGEST ", "CPU ", "MEMORY "]
+    header = ["STEP", "DONE ", "REUSED ", "SKIPPED ", "RUNNING ", "WAITING ", "FAILED "]
+    header += ["MEDIAN ", "LONGEST ", "CPU ", "MEMORY "]
     rows = []
     for step in steps:
-        counts = map(number, (step.skipped, step.running, step.waiting, step.failed))
-        used = (duration(step.longest_seconds), duration(step.cpu_seconds), size(step.peak_memory_bytes))
+        counts = map(number, (step.reused, step.skipped, step.running, step.waiting, step.failed))
+        times = map(duration, (step.median_seconds, step.longest_seconds, step.cpu_seconds))
+        used = (*times, size(step.peak_memory_bytes))
         rows.append([step.name, f"{step.done}/{step.total}", *counts, *used])
     print_table(header, rows)
 
@@ -95,7 +112,7 @@ def print_jobs(jobs: list[StoredJob]) -> None:
     for job in jobs:
         ending = ending_of(job)
         said = (ending.error or job.message).partition("\n")[0]
-        state = "SKIPPED" if ending.ending == "skipped" else job.state.name
+        state = "SKIPPED" if ending.ending == "skipped" else "REUSED" if ending.reused else job.state.name
         used = [duration(ending.ended - ending.started), duration(ending.cpu_seconds), size(ending.peak_memory_bytes)]
         rows.append([str(job.id), job.name, state, number(job.attempt), *(used if job.outcome else [""] * 3), said])
     print_table(["ID ", "JOB", "STATE", "ATTEMPT ", "TIME ", "CPU ", "MEMORY ", "MESSAGE"], rows)

@@ -22,8 +22,11 @@ def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
 
 def plain(text: str) -> str:
-    """One line without control characters: names come from documents, which must not command a terminal."""
-    return re.sub(r"[\x00-\x1f\x7f-\x9f]+", " ", text)
+    """One line without control characters: names come from documents, which must not command a terminal.
+
+    Nor with halves of characters, which file names may have and no terminal can print.
+    """
+    return re.sub(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]+", " ", text)
 
 
 def plain_lines(text: str) -> str:

@@ -24,6 +24,7 @@ from cwlbalsam.cwl.records import (
     WorkflowProcess,
 )
 from cwlbalsam.cwl.resources import evaluate_grant, runtime_of, static_grant
+from cwlbalsam.cwl.reuse import Claim, Taken, claim_for
 from cwlbalsam.cwl.secrets import hide, secret_texts, without_secrets
 from cwlbalsam.cwl.staging import OUTDIR_IN_CONTAINER, Mount, Stage, below
 from cwlbalsam.cwl.tasks import Grant, Settings, Task
@@ -63,9 +64,12 @@ class Command(Struct):
 
 
 class Prepared:
-    """A job that has ended without a command (`ending` is set), or one whose command is to be run."""
+    """A job that has ended without a command (`ending` is set), or one whose command is to be run.
 
-    __slots__ = ("_frame", "_secrets", "_stage", "command", "ending", "outputs")
+    taken: the earlier result that a job ended with.
+    """
+
+    __slots__ = ("_claim", "_frame", "_log", "_secrets", "_stage", "command", "ending", "outputs", "taken")
 
     def __init__(
         self,
@@ -81,6 +85,13 @@ class Prepared:
         self._frame = frame
         self._stage = stage
         self._secrets: list[str] = []
+        self._claim: Claim | None = None
+        self._log = ""
+        self.taken: Taken | None = None
+
+    def hide(self, text: str) -> str:
+        """The text without the values of secret inputs."""
+        return hide(text, self._secrets)
 
     def collect(self, exit_code: int) -> tuple[Exit, dict[str, Any], str]:
         """What the job ends with, now that its command has: ending, outputs, error message."""
@@ -93,11 +104,14 @@ class Prepared:
         if frame.version != "v1.0":
             frame.runtime["exitCode"] = exit_code
         try:
-            return "done", collect_outputs(frame, stage), ""
+            outputs = collect_outputs(frame, stage)
         except JobError as error:
             return "failed", {}, hide(str(error), self._secrets)
         except (OSError, RecursionError) as error:
             return "failed", {}, hide(f"cannot collect the outputs: {error}", self._secrets)
+        if self._claim is not None:
+            self._claim.keep(outputs, exit_code, self._log)
+        return "done", outputs, ""
 
 
 def ending_of(process: ToolProcess, exit_code: int) -> Exit:
@@ -167,7 +181,13 @@ def _prepare(program: Program, task: Task, values: dict[str, Any], settings: Set
         return Prepared("done", msgspec.to_builtins(_grant(frame)))
     frame.runtime.update(runtime_of(task.grant if task.grant != _UNKNOWN_GRANT else _grant(frame)))
     if isinstance(process, ToolProcess):
-        return _prepare_tool(frame, process, task, tmpdir)
+        docker = container_for(process, settings)
+        claim = claim_for(program, frame, docker) if settings.reuse_folder else None
+        if claim is not None and (taken := claim.take_over()) is not None:
+            prepared = Prepared("done", taken.outputs)
+            prepared.taken = taken
+            return prepared
+        return _prepare_tool(frame, process, docker, task.directory, tmpdir, claim)
     assert isinstance(process, ExpressionProcess)
     return Prepared("done", run_expression(frame, process, task.directory))
 
@@ -184,21 +204,23 @@ def _grant(frame: Frame) -> Grant:
     return grant if grant is not None else evaluate_grant(frame)
 
 
-def _prepare_tool(frame: Frame, process: ToolProcess, task: Task, tmpdir: str) -> Prepared:
+def _prepare_tool(
+    frame: Frame, process: ToolProcess, docker: Docker | None, directory: str, tmpdir: str, claim: Claim | None
+) -> Prepared:
     settings = frame.settings
-    docker = container_for(process, settings)
+    outdir = directory if claim is None else claim.directory
     seen_outdir = None if docker is None else docker.output_directory or OUTDIR_IN_CONTAINER
-    stage = Stage(task.directory, tmpdir, seen_outdir)
+    stage = Stage(outdir, tmpdir, seen_outdir)
     stage.only_safe_names = uses_raw_shell(process) and not settings.relax_path_checks
     frame.runtime["outdir"] = stage.seen_outdir
     frame.runtime["tmpdir"] = stage.seen_tmpdir
-    make_directory(task.directory)
+    make_directory(outdir)
     stage.stage_inputs(frame.inputs)
     stage_workdir(frame, stage)
     command = Command(
         argv=mpi_prefix(frame) + command_line(frame, process),
         environment=job_environment(frame, stage.outdir, stage.tmpdir),
-        cwd=task.directory,
+        cwd=outdir,
         stdin=_stdin(frame, process, stage),
         stdout=_redirection(frame, stage, process.stdout, "stdout"),
         stderr=_redirection(frame, stage, process.stderr, "stderr"),
@@ -210,7 +232,12 @@ def _prepare_tool(frame: Frame, process: ToolProcess, task: Task, tmpdir: str) -
         raise JobError(
             f"'{process.id}' has neither baseCommand nor arguments: there is no command", place=process.place
         )
-    return Prepared(None, {}, command, frame, stage)
+    prepared = Prepared(None, {}, command, frame, stage)
+    if claim is not None:
+        make_directory(os.path.dirname(directory))  # of the log
+        prepared._claim = claim if claim.covers(stage) else None
+        prepared._log = directory + ".log"
+    return prepared
 
 
 def container_for(process: ToolProcess, settings: Settings) -> Docker | None:

@@ -1,6 +1,5 @@
 """What a step does to its inputs before its process sees them: loadContents, valueFrom, when."""
 
-import copy
 from typing import Any
 
 from cwlbalsam.cwl.frame import evaluate_in_scope, wrong
@@ -22,8 +21,6 @@ def apply_links(
     before = {**previous, **inputs} if previous is not None else inputs
     for link in links:
         value = before.setdefault(link.name, None)
-        if value is None and link.default is not None and not link.sources:
-            value = before[link.name] = copy.deepcopy(link.default)
         if type(value) in (dict, list) and (link.load_contents or link.load_listing or link.value_from is not None):
             normalise_all(value)
             _load(value, link.load_contents, link.load_listing, step.version)

@@ -2,8 +2,9 @@
 
 import errno
 import os
+import shutil
 from collections.abc import Callable, Iterator
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, Literal
 
 from msgspec import Struct
@@ -35,6 +36,17 @@ class Action(Struct):
     text: str = ""
 
 
+class Intent(Struct):
+    """What is about to be done to the output directory, so that it can be undone.
+
+    moves: (source, target), of single files where a directory is merged into another one. copies: targets.
+    """
+
+    pid: int
+    moves: list[tuple[str, str]] = []
+    copies: list[str] = []
+
+
 class Relocation(Struct):
     """What is to be done, and the output object that is true once it is done."""
 
@@ -49,16 +61,17 @@ def relocate(
     *,
     kept: Any = None,
     checksums: bool = True,
-    intend: Callable[[list[tuple[str, str]]], None] = lambda _: None,
+    intend: Callable[[Intent], None] = lambda _: None,
 ) -> dict[str, Any]:
     """Bring final outputs into `outdir` and return the output object with their new locations.
 
     outputs is changed. owned: the run's own directory; what lies in it is moved, anything else copied. kept: values
     with the Files and Directories that no output may replace: the user's. What else has the name of an output is
-    replaced, as an earlier run's. intend: is told all moves, (source, target), before the first is made.
+    replaced, as an earlier run's. intend: is told
+    what is to be done before it is begun.
     """
     relocation = plan_relocation(outputs, outdir, owned, kept)
-    intend([(action.source, action.target) for action in relocation.actions if action.kind == "move"])
+    intend(_intent(relocation.actions))
     perform(relocation.actions)
     for found in outermost(relocation.outputs):
         _complete(found, checksums)
@@ -73,8 +86,23 @@ def plan_relocation(outputs: dict[str, Any], outdir: str, owned: str, kept: Any 
     return Relocation(outputs, planner.actions())
 
 
+class _RealPaths:
+    """os.path.realpath for many absolute paths, which have most of their folders in common."""
+
+    def __init__(self) -> None:
+        self._folder = lru_cache(maxsize=256)(self.of)
+
+    def of(self, path: str) -> str:
+        folder, name = os.path.split(path)
+        if name in ("", ".", ".."):
+            return os.path.realpath(path)
+        real = f"{self._folder(folder).rstrip('/')}/{name}"
+        return os.path.realpath(real) if os.path.islink(real) else real
+
+
 class _Planner:
     def __init__(self, outdir: str, owned: str, kept: Any) -> None:
+        self._real = _RealPaths()
         self.outdir = outdir
         self.owned = owned
         self.kept = kept
@@ -89,7 +117,7 @@ class _Planner:
         if is_remote(value):
             return
         members = list(_group(value))
-        sources = [_source(member) for member in members]
+        sources = [_source(member, self._real) for member in members]
         known = [self._known(source, folder, member) for source, member in zip(sources, members, strict=True)]
         names = self._names(members, sources, known, folder)
         for member, source, target, name in zip(members, sources, known, names, strict=True):
@@ -207,12 +235,12 @@ def _group(value: Value) -> Iterator[Value]:
         yield from _group(member)
 
 
-def _source(value: Value) -> str | None:
+def _source(value: Value, real: _RealPaths) -> str | None:
     """Real path of what a value refers to; None for a literal."""
     if "location" not in value:
         return None
-    path = os.path.realpath(path_of(value))
-    if not os.path.exists(path):
+    path = real.of(path_of(value))
+    if not os.path.lexists(path):
         raise JobError(f"output {path} is gone")
     return path
 
@@ -244,6 +272,7 @@ def _leaves(link: str, directory: str) -> bool:
 
 def perform(actions: list[Action]) -> None:
     """Each file appears under its name whole or not at all."""
+    real = _RealPaths()
     for action in actions:
         try:
             os.makedirs(os.path.dirname(action.target), exist_ok=True)
@@ -251,15 +280,51 @@ def perform(actions: list[Action]) -> None:
                 os.makedirs(action.target, exist_ok=True)
             elif action.kind == "write":
                 _write(action.target, action.text)
-            elif os.path.realpath(action.target) != action.source:
+            elif real.of(action.target) != action.source:
                 _transfer(action.source, action.target, move=action.kind == "move")
         except OSError as error:
             raise JobError(f"cannot put output {action.target} in place: {error.strerror}") from error
 
 
-def _partial(target: str) -> str:
+def _intent(actions: list[Action]) -> Intent:
+    intent = Intent(os.getpid())
+    for action in actions:
+        if action.kind == "write":
+            intent.copies.append(action.target)
+        elif action.kind != "folder":
+            pairs = _merged(action.source, action.target)
+            if action.kind == "move":
+                intent.moves += pairs
+            else:
+                intent.copies += [target for _, target in pairs]
+    return intent
+
+
+def _merged(source: str, target: str) -> Iterator[tuple[str, str]]:
+    """What is moved or copied as a whole."""
+    if os.path.isdir(source) and os.path.isdir(target):
+        for name in sorted(os.listdir(source)):
+            yield from _merged(f"{source}/{name}", f"{target}/{name}")
+    else:
+        yield source, target
+
+
+def undo(intent: Intent) -> None:
+    """Bring back what was moved, and delete what was half copied."""
+    for source, target in reversed(intent.moves):
+        if not os.path.lexists(source) and os.path.lexists(target):
+            os.rename(target, source)
+    for target in (*intent.copies, *(target for _, target in intent.moves)):
+        partial = _partial(target, intent.pid)
+        if os.path.isdir(partial):
+            shutil.rmtree(partial)
+        elif os.path.lexists(partial):
+            os.unlink(partial)
+
+
+def _partial(target: str, pid: int = 0) -> str:
     folder, name = os.path.split(target)
-    return f"{folder}/.{name[:200]}.part-{os.getpid()}"
+    return f"{folder}/.{name[:200]}.part-{pid or os.getpid()}"
 
 
 def _write(target: str, text: str) -> None:
@@ -270,10 +335,9 @@ def _write(target: str, text: str) -> None:
 
 
 def _transfer(source: str, target: str, *, move: bool) -> None:
-    is_directory = os.path.isdir(source)
-    if is_directory and os.path.isdir(target):
-        for name in sorted(os.listdir(source)):
-            _transfer(f"{source}/{name}", f"{target}/{name}", move=move)
+    if os.path.isdir(source) and os.path.isdir(target):
+        for inner, beside in list(_merged(source, target)):
+            _transfer(inner, beside, move=move)
         return
     if move:
         try:
@@ -283,7 +347,7 @@ def _transfer(source: str, target: str, *, move: bool) -> None:
             if error.errno != errno.EXDEV:
                 raise
     partial = _partial(target)
-    (copy_directory if is_directory else copy_file)(source, partial)
+    (copy_directory if os.path.isdir(source) else copy_file)(source, partial)
     os.replace(partial, target)
 
 

@@ -46,6 +46,23 @@ class Task(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
     top: bool = False  # inputs come from the user: discover secondary files, check that files exist
 
 
+class Invocation(Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """A command as it was started, to try again by hand; secrets are hidden. Paths are the host's.
+
+    inherits: `environment` comes on top of the caller's own (the client of a container engine); else it is all there
+    is. tmpdir: the folder lent to the job, which is gone. stdin, stdout, stderr: "" where nothing was redirected.
+    """
+
+    argv: list[str]
+    environment: dict[str, str] = {}
+    inherits: bool = False
+    cwd: str = ""
+    tmpdir: str = ""
+    stdin: str = ""
+    stdout: str = ""
+    stderr: str = ""
+
+
 class Outcome(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
     """ending: done, skipped (`when` was false), failed (for good), temporary (worth a retry), timeout.
 
@@ -66,7 +83,9 @@ class Outcome(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
     written_bytes: int = 0
     fingerprint: bytes = b""
     log: str = ""  # file with what the command printed and nobody captured, if anything
+    reused: bool = False  # an earlier run's result was taken over: nothing ran, exit_code and log are of then
     bug: bool = False  # our own mistake, not the job's: `error` has the traceback and the run exits with 3
+    command: Invocation | None = None  # of an attempt that did not end well
 
 
 class Settings(Struct, frozen=True, omit_defaults=True, kw_only=True):
@@ -89,3 +108,4 @@ class Settings(Struct, frozen=True, omit_defaults=True, kw_only=True):
     path: str = "/usr/local/bin:/usr/bin:/bin"
     mpi_command: tuple[str, ...] = ("mpirun", "-n")
     mpi_environment: dict[str, str] = {}
+    reuse_folder: str = ""  # absolute; where results are kept and found again; empty: nowhere

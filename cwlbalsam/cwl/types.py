@@ -9,6 +9,8 @@ from cwlbalsam.cwl.values import summary
 INT = 2**31
 LONG = 2**63
 
+Path = tuple[str | int, ...]
+
 
 def matches(value: Any, kind: Type) -> bool:
     """True if the value has the type; fields that a record type does not have do not count."""
@@ -45,25 +47,31 @@ def _is(value: Any, name: str) -> bool:
 
 def check(value: Any, kind: Type, where: str) -> list[str]:
     """What is wrong with a value, each problem led by its path (`inputs.reads[2].depth: ...`); [] if nothing is."""
-    return [] if matches(value, kind) else list(_problems(value, kind, where))
+    return [f"{where}{show_path(path)}: {message}" for path, message in mistakes(value, kind)]
 
 
-def _problems(value: Any, kind: Type, where: str) -> Iterator[str]:
+def show_path(path: Path) -> str:
+    """`[2].depth` for a path inside a value."""
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
+
+
+def mistakes(value: Any, kind: Type, path: Path = ()) -> Iterator[tuple[Path, str]]:
+    """What is wrong with a value, each problem with its path inside the value."""
     if matches(value, kind):
         return
     if isinstance(kind, ArrayType) and isinstance(value, list):
         for index, item in enumerate(value):
-            yield from _problems(item, kind.items, f"{where}[{index}]")
+            yield from mistakes(item, kind.items, (*path, index))
     elif isinstance(kind, RecordType) and isinstance(value, dict) and "class" not in value:
         for field in kind.fields:
             if field.name in value:
-                yield from _problems(value[field.name], field.type, f"{where}.{field.name}")
+                yield from mistakes(value[field.name], field.type, (*path, field.name))
             elif not matches(None, field.type):
-                yield f"{where}.{field.name}: missing, expected {describe(field.type)}"
+                yield (*path, field.name), f"missing, expected {describe(field.type)}"
     elif isinstance(kind, UnionType) and (option := _meant(value, kind)) is not None:
-        yield from _problems(value, option, where)
+        yield from mistakes(value, option, path)
     else:
-        yield f"{where}: expected {describe(kind)}, got {name_value(value)}"
+        yield path, f"expected {describe(kind)}, got {name_value(value)}"
 
 
 def _meant(value: Any, kind: UnionType) -> Type | None:

@@ -31,6 +31,10 @@ class Machine(Struct, frozen=True):
     jobs: float = math.inf
 
 
+NOT_SAID = (Grant().tmpdir, Grant().outdir)
+"""What CWL has a tool ask for that does not ask: a small disk gives all it has instead of refusing every tool."""
+
+
 class Capacity:
     """Books of what is taken; never more than the machine has. Fractions of cores are counted in 1/1024."""
 
@@ -47,13 +51,13 @@ class Capacity:
 
     def fits(self, grant: Grant) -> bool:
         """Whether the empty machine could run it."""
-        return all(asked <= total for asked, total in zip(_units(grant), self._total, strict=True))
+        return all(asked <= total for asked, total in zip(self._units(grant), self._total, strict=True))
 
     def check(self, grant: Grant) -> None:
         """Raises JobError if the machine can never run it."""
         asked = (grant.cores, grant.ram, grant.tmpdir + grant.outdir, grant.gpus, 1)
         has = (self.machine.cores, self.machine.ram, self.machine.tmpdir, self.machine.gpus, self.machine.jobs)
-        units = zip(_units(grant), self._total, _UNITS, asked, has, strict=True)
+        units = zip(self._units(grant), self._total, _UNITS, asked, has, strict=True)
         lacks = [
             f"{wish:g}{unit or ' ' + name} (there {'is' if there == 1 else 'are'} {there:g})"
             for needs, total, (name, unit), wish, there in units
@@ -63,29 +67,30 @@ class Capacity:
             raise JobError(f"the job asks for more than this machine has: {', '.join(lacks)}")
 
     def take(self, grant: Grant) -> bool:
-        left = tuple(free - asked for free, asked in zip(self._free, _units(grant), strict=True))
+        left = tuple(free - asked for free, asked in zip(self._free, self._units(grant), strict=True))
         if min(left) < 0:
             return False
         self._free = left  # type: ignore[assignment]
         return True
 
     def give_back(self, grant: Grant) -> None:
-        free = tuple(free + asked for free, asked in zip(self._free, _units(grant), strict=True))
+        free = tuple(free + asked for free, asked in zip(self._free, self._units(grant), strict=True))
         if any(now > total for now, total in zip(free, self._total, strict=True)):
             raise ValueError(f"given back twice: {grant}")
         self._free = free  # type: ignore[assignment]
+
+    def _units(self, grant: Grant) -> tuple[int, int, int, int, int]:
+        """Whole units, so that taking and giving back never drifts."""
+        space = math.ceil(grant.tmpdir) + math.ceil(grant.outdir)
+        if (grant.tmpdir, grant.outdir) == NOT_SAID:
+            space = min(space, self._total[2])
+        is_job = grant.cores > 0 or grant.ram > 0
+        return math.ceil(grant.cores * 1024), math.ceil(grant.ram), space, grant.gpus, is_job
 
     @property
     def free(self) -> Machine:
         cores, ram, tmpdir, gpus, jobs = self._free
         return Machine(cores / 1024, ram, tmpdir, gpus, jobs)
-
-
-def _units(grant: Grant) -> tuple[int, int, int, int, int]:
-    """Whole units, so that taking and giving back never drifts."""
-    space = math.ceil(grant.tmpdir) + math.ceil(grant.outdir)
-    is_job = grant.cores > 0 or grant.ram > 0
-    return math.ceil(grant.cores * 1024), math.ceil(grant.ram), space, grant.gpus, is_job
 
 
 def detect_machine(folder: Path) -> Machine:

@@ -4,32 +4,33 @@ All it does happens in batches: the outcomes of one wake-up lead to one transact
 Values pass through as msgpack and are never decoded here.
 """
 
-import hashlib
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Raw
 from msgspec.structs import replace
 
 from cwlbalsam.cwl.records import Program
 from cwlbalsam.cwl.resources import static_grant
 from cwlbalsam.cwl.tasks import Grant, Outcome, Task, TaskMode
 from cwlbalsam.errors import JobError
-from cwlbalsam.executor.events import JobEnded, JobsAdded, JobStarted, Reporter
-from cwlbalsam.jobs.model import BalsamJob, Changes, JobKind, Move, State
-from cwlbalsam.jobs.references import NULL, Elements, array_items, is_array, pack_map, pack_trees, resolve
+from cwlbalsam.executor.events import JobEnded, JobKept, JobsAdded, JobStarted, Reporter
+from cwlbalsam.executor.live import NO_RETRY, Failure, LiveJob, Remembered, RetryPolicy, fingerprint, stored
+from cwlbalsam.jobs.model import Changes, JobKind, Move, State
+from cwlbalsam.jobs.names import job_directory, step_of
+from cwlbalsam.jobs.references import NULL, Elements, array_items, is_array, resolve
 from cwlbalsam.jobs.states import FINAL, Event, advance
 from cwlbalsam.parser.expand import Expander, Expansion, Planned
 
 MAX_LOSSES = 3  # a job that has ended so many workers gets no other one
 KILLED = {-9, 137}  # exit codes of a command that was killed, as the kernel does when memory is short
+COMMIT_SECONDS = 0.02  # moves wait so long for others, to be written in one transaction
 MAX_IN_FLIGHT = 4096  # jobs at the pool; the others wait here, where each costs less memory
-JOBS_PER_FOLDER = 1000
 BOOKKEEPING = Grant(cores=0.0, ram=0.0, tmpdir=0.0, outdir=0.0)
 
 
@@ -40,60 +41,6 @@ class Pool(Protocol):
     def cancel(self, jobs: list[int], *, unstarted: bool = False) -> None: ...
 
 
-class Remembered(Struct, frozen=True):
-    """A job of an earlier part of a resumed run. outcome: what it ended with, if it ended well and its files are there.
-
-    finished: the store has it as finished.
-    """
-
-    id: int
-    attempt: int
-    finished: bool
-    outcome: Outcome | None
-
-
-class RetryPolicy(Struct, frozen=True):
-    """retries: attempts that a job gets beyond the first. memory_factor: for the RAM of an attempt after one that was
-    killed, as jobs are when memory is short."""
-
-    retries: int = 0
-    memory_factor: float = 1.0
-
-
-NO_RETRY = RetryPolicy()
-
-
-class LiveJob(Struct, weakref=False, gc=False):
-    """A job as the coordinator knows it. outputs: once it is done; a port that is missing is null.
-
-    losses: workers that it has lost. failures: attempts that ended badly. kept: the store has it as finished already.
-    released: its children have been counted down; who comes later no longer waits for it.
-    """
-
-    plan: Planned
-    state: State = State.AWAITING_PARENTS
-    waiting_for: int = 0
-    children: list[int] = []
-    outputs: Mapping[str, Raw] | None = None
-    released: bool = False
-    attempt: int = 1
-    grant: Grant | None = None
-    losses: int = 0
-    failures: int = 0
-    kept: bool = False
-    fingerprint: bytes = b""
-
-
-class Failure(Struct, frozen=True):
-    """Why a job failed."""
-
-    job: int
-    name: str
-    error: str
-    log: str
-    bug: bool
-
-
 class Coordinator:
     """Runs one Program to its end.
 
@@ -102,7 +49,8 @@ class Coordinator:
 
     `done` is set when nothing runs and nothing can start. Jobs that a stopped run has not started stay as they are,
     and those it has cancelled wait to be restarted: a resumed run goes on from there. `broken` is what went wrong in
-    the coordinator itself, in `write` or in the reporter; nothing is started or kept after that.
+    the coordinator itself, in `write` or in the reporter; nothing is started or kept after that. `later` is a loop's
+    `call_later`, to write in groups; None: each change is written at once.
     """
 
     def __init__(
@@ -127,6 +75,7 @@ class Coordinator:
         self.broken: Exception | None = None
         self.done = asyncio.Event()
         self.root = -1
+        self.later: Callable[[float, Callable[[], None]], object] | None = None
         self._memory = memory or {}
         self._retry = retry
         self._expander = Expander(program, {key: known.id for key, known in self._memory.items()})
@@ -136,6 +85,7 @@ class Coordinator:
         self._stop_on_error = stop_on_error
         self._stopping = False
         self._changes = Changes()
+        self._commit_set = False
         self._ready: deque[int] = deque()
         self._finished: deque[int] = deque()
         self._tasks: list[Task] = []
@@ -165,6 +115,14 @@ class Coordinator:
                     self._running.discard(outcome.job)
                     self._take(job, outcome)
             self._work()
+
+    def started(self, numbers: Iterable[int]) -> None:
+        """Tell which jobs have got their share of the machine."""
+        with self._ending():
+            for number in numbers:
+                job = self.jobs[number]
+                if job.plan.kind == "job" and job.grant is not None:  # without one, only its size is asked for
+                    self._reporter.report(JobStarted(job.plan.name, number))
 
     def stop(self, *, drain: bool = False) -> None:
         """Start nothing more, and end what runs (drain: let it run to its end); `done` is set when all have ended."""
@@ -206,13 +164,34 @@ class Coordinator:
             while self._ready and not self._finished and len(self._running) < MAX_IN_FLIGHT:
                 self._prepare(self.jobs[self._ready.popleft()])
         tasks, self._tasks = self._tasks, []
-        if self._changes.jobs or self._changes.moves or self._changes.restarts:
-            changes, self._changes = self._changes, Changes()
-            self._write(changes)
+        self._commit_soon()
         if tasks:
             self.pool.submit(tasks)
         if not self._running:
             self.done.set()
+
+    def _commit_soon(self) -> None:
+        """Write what has changed: moves within a moment, new jobs before any of them is handed out.
+
+        Moves may wait because a worker journals an outcome before it tells it, so a crash loses none; jobs may not,
+        because a journal names them by ids that only the store explains.
+        """
+        changes = self._changes
+        if self.later is None or not self._running or changes.jobs or changes.restarts:
+            self._commit()
+        elif changes.moves and not self._commit_set:
+            self._commit_set = True
+            self.later(COMMIT_SECONDS, self._commit_now)
+
+    def _commit_now(self) -> None:
+        with self._ending():
+            self._commit_set = False
+            self._commit()
+
+    def _commit(self) -> None:
+        if self._changes.jobs or self._changes.moves or self._changes.restarts:
+            changes, self._changes = self._changes, Changes()
+            self._write(changes)
 
     def _release(self, number: int) -> None:
         """Count down the children of a finished job: O(children)."""
@@ -236,6 +215,7 @@ class Coordinator:
             match job.plan.kind:
                 case "gather":
                     self._finish(job, self._resolve(job))
+                    self._elements.forget(job.plan.after[0])  # its scatter, all of whose jobs have ended
                 case "scatter":
                     self._scatter(job)
                 case _:
@@ -247,7 +227,8 @@ class Coordinator:
         plan = job.plan
         inputs = self._resolve(job)
         previous = dict(self.jobs[plan.previous].outputs or {}) if plan.previous >= 0 else {}
-        job.fingerprint = self._fingerprint(plan, inputs, previous)
+        step = self._expander.step(plan).key if plan.step is not None else ""
+        job.fingerprint = fingerprint(self.program.processes[plan.process].key, plan.kind, step, inputs, previous)
         if self._memory and self._recall(job):
             return
         if self._stopping:
@@ -275,8 +256,6 @@ class Coordinator:
         )
         self._running.add(plan.id)
         self._move(job, Event.DISPATCHED)
-        if plan.kind == "job" and not size_first:
-            self._reporter.report(JobStarted(plan.name, plan.id))
 
     def _take(self, job: LiveJob, outcome: Outcome) -> None:
         plan = job.plan
@@ -291,9 +270,9 @@ class Coordinator:
                 self._finished.append(plan.id)
                 self._expand(plan, skipped)
                 if plan.kind == "job":
-                    seconds = outcome.ended - outcome.started
+                    seconds, reused = outcome.ended - outcome.started, outcome.reused
                     self._reporter.report(
-                        JobEnded(plan.name, plan.id, outcome.ending, log=outcome.log, seconds=seconds)
+                        JobEnded(plan.name, plan.id, outcome.ending, log=outcome.log, seconds=seconds, reused=reused)
                     )
             case "temporary" if outcome.exit_code is None and job.losses + 1 < MAX_LOSSES:
                 job.losses += 1
@@ -340,22 +319,15 @@ class Coordinator:
         job.outputs = outcome.outputs
         self._finished.append(job.plan.id)
         self._expand(job.plan, skipped)
+        if job.plan.kind == "job":
+            self._reporter.report(JobKept(job.plan.name, job.plan.id))
 
     def _forget(self, job: LiveJob) -> None:
         """The job runs again, as a new attempt in a directory of its own."""
         job.attempt += 1
         if job.kept:
             job.kept = False
-            self._changes.restarts.append(_stored(job))
-
-    def _fingerprint(self, plan: Planned, inputs: Mapping[str, Raw], previous: Mapping[str, Raw]) -> bytes:
-        step = self._expander.step(plan).key if plan.step is not None else ""
-        parts = (self.program.processes[plan.process].key, plan.kind, step)
-        told = hashlib.sha256("\0".join(parts).encode())
-        told.update(pack_map(inputs))
-        if previous:
-            told.update(pack_map(previous))
-        return told.digest()[:16]
+            self._changes.restarts.append(stored(job))
 
     # --- expansion ---
 
@@ -396,12 +368,12 @@ class Coordinator:
                 job.state = State.READY
                 self._ready.append(plan.id)
             if (plan.name, plan.kind) not in self._memory:
-                self._changes.jobs.append(_stored(job))
+                self._changes.jobs.append(stored(job))
             elif not job.kept:
-                self._changes.restarts.append(_stored(job))
-        count = sum(plan.kind == "job" for plan in expansion.jobs)
-        if count:
-            self._reporter.report(JobsAdded(count))
+                self._changes.restarts.append(stored(job))
+        steps = Counter(step_of(plan.name) for plan in expansion.jobs if plan.kind == "job")
+        if steps:
+            self._reporter.report(JobsAdded(steps.total(), steps))
 
     def _wait(self, number: int, found: Iterable[int]) -> None:
         job = self.jobs[number]
@@ -437,12 +409,13 @@ class Coordinator:
                 doomed.extend(child.children)
 
     def _move(self, job: LiveJob, event: Event, outcome: Outcome | None = None, message: str = "") -> None:
-        job.state = advance(job.state, event)
-        if job.kept:
-            if job.state is State.JOB_FINISHED:
-                return  # as the store has it
+        state = advance(job.state, event)
+        if job.kept and state is not State.JOB_FINISHED:  # else it is as the store has it
             job.kept = False
-            self._changes.restarts.append(_stored(job))
+            self._changes.restarts.append(stored(job))
+        job.state = state
+        if job.kept:
+            return
         kept = msgspec.msgpack.encode(outcome) if outcome is not None else None
         self._changes.moves.append(
             Move(
@@ -472,26 +445,10 @@ class Coordinator:
         return self._grants[process]
 
     def _directory(self, number: int, attempt: int) -> str:
-        name = f"{number}" if attempt == 1 else f"{number}.{attempt}"
-        return f"{self.folder}/{number // JOBS_PER_FOLDER}/{name}"
+        return job_directory(str(self.folder), number, attempt)
 
 
 MODES: dict[str, TaskMode] = {"job": "run", "bind": "bind", "loop": "prologue"}
-
-
-def _stored(job: LiveJob) -> BalsamJob:
-    plan = job.plan
-    return BalsamJob(
-        id=plan.id,
-        name=plan.name,
-        kind=plan.kind,
-        process=plan.process,
-        step=plan.step,
-        inputs=pack_trees(plan.inputs),
-        state=job.state,
-        attempt=job.attempt if job.attempt > 1 else 0,
-        waiting_for=job.waiting_for,
-    )
 
 
 def _decoded(outputs: Mapping[str, Raw]) -> dict[str, object]:

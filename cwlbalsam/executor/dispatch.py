@@ -22,10 +22,12 @@ _NOTHING = Grant(cores=0, ram=0, tmpdir=0, outdir=0)
 
 
 class _Lane(Struct):
-    """Tasks of one grant in one worker: `held` may run, `sent` are there."""
+    """Tasks of one grant in one worker: `held` may run, `sent` are there: `running` ones, and `ahead` of their turn."""
 
     held: int = 0
     sent: int = 0
+    running: set[int] = msgspec.field(default_factory=set)
+    ahead: deque[int] = msgspec.field(default_factory=deque)
 
 
 class Batch(Struct):
@@ -44,6 +46,7 @@ class Dispatcher:
         self._lanes: dict[int, dict[Grant, _Lane]] = {}  # by worker
         self._sent: dict[int, tuple[int, Task]] = {}  # job -> worker, task
         self._load: dict[int, int] = {}  # tasks, by worker
+        self._started: list[int] = []
         self._seconds: dict[Grant, float] = {}  # what a task of this grant took lately
 
     def __len__(self) -> int:
@@ -90,7 +93,10 @@ class Dispatcher:
                 oldest = min((queue[0][0] for queue in self._waiting.values()), default=0)
             batch = batches.setdefault(worker, Batch())
             batch.tasks.append(task)
-            batch.limits[grant] = self._lanes[worker][grant].held
+            lane = self._lanes[worker][grant]
+            batch.limits[grant] = lane.held
+            lane.ahead.append(task.job)
+            self._fill(lane)
             self._sent[task.job] = worker, task
             self._load[worker] += 1
         return batches
@@ -124,12 +130,29 @@ class Dispatcher:
         self._seconds[task.grant] = before + (seconds - before) / 8
         lane = self._lanes[worker][task.grant]
         lane.sent -= 1
+        if job in lane.running:
+            lane.running.remove(job)
+        else:  # it was cancelled, or has overtaken
+            lane.ahead.remove(job)
+        self._fill(lane)
         if lane.sent < lane.held:
             lane.held -= 1
             if self._capacity is not None:
                 self._capacity.give_back(task.grant)
             if not lane.held:
                 del self._lanes[worker][task.grant]
+
+    def _fill(self, lane: _Lane) -> None:
+        """A worker starts them in the order in which they were sent."""
+        while lane.ahead and len(lane.running) < lane.held:
+            job = lane.ahead.popleft()
+            lane.running.add(job)
+            self._started.append(job)
+
+    def take_started(self) -> list[int]:
+        """The jobs that have got a grant since the last call."""
+        started, self._started = self._started, []
+        return started
 
     def cancel(self, jobs: Sequence[int]) -> tuple[list[Task], dict[int, list[int]]]:
         """Tasks that were still here and are dropped, and the jobs to cancel in each worker."""

@@ -13,18 +13,22 @@ class RunStarted(Struct, frozen=True):
 
 
 class JobsAdded(Struct, frozen=True):
-    """count: of jobs that run something; nodes that only structure the DAG do not count."""
+    """Jobs that run something; nodes that only structure the DAG do not count. steps: how many of each step."""
 
     count: int
+    steps: dict[str, int] = {}
 
 
 class JobStarted(Struct, frozen=True):
+    """The machine has given the job what it asked for; once more if its worker was lost."""
+
     name: str
     job: int
 
 
 class JobEnded(Struct, frozen=True):
-    """ending: of `cwl.tasks.Outcome`, or "killed" when a parent failed. log: file with what the command printed."""
+    """ending: of `cwl.tasks.Outcome`, or "killed" when a parent failed. log: file with what the command printed.
+    reused: an earlier run's result was taken over."""
 
     name: str
     job: int
@@ -32,6 +36,14 @@ class JobEnded(Struct, frozen=True):
     error: str = ""
     log: str = ""
     seconds: float = 0.0
+    reused: bool = False
+
+
+class JobKept(Struct, frozen=True):
+    """A resumed run has what this job ended with from before."""
+
+    name: str
+    job: int
 
 
 class Warned(Struct, frozen=True):
@@ -44,7 +56,7 @@ class RunEnded(Struct, frozen=True):
     seconds: float
 
 
-Event = RunStarted | JobsAdded | JobStarted | JobEnded | Warned | RunEnded
+Event = RunStarted | JobsAdded | JobStarted | JobEnded | JobKept | Warned | RunEnded
 
 
 class Reporter(Protocol):

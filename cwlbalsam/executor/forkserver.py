@@ -12,6 +12,7 @@ import select
 import signal
 import socket
 import sys
+import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +21,8 @@ from cwlbalsam.executor.spawn import become_subreaper
 
 RECORD_BYTES = 8
 """Both ways: number of the worker and, in a report of its death, wait status; four bytes each."""
+KILL_SECONDS = 5.0
+"""A killed process that waits for a disk may last longer; nobody waits for it."""
 
 
 def fork_server(serve_worker: Callable[[socket.socket, int], None]) -> tuple[socket.socket, int]:
@@ -124,15 +127,22 @@ def _bury(coordinator: socket.socket, workers: dict[int, int]) -> None:
 
 
 def _kill_orphans(workers: dict[int, int]) -> None:
-    """Children that are no workers are what a dead worker left: whole groups go."""
-    for pid in _children():
-        if pid not in workers:
+    """Children that are no workers are what a dead worker left: whole groups go.
+
+    Their own children come here in turn; all must be gone before the death is known, as the jobs then start again.
+    """
+    until = time.monotonic() + KILL_SECONDS
+    while (orphans := [pid for pid in _children() if pid not in workers]) and time.monotonic() < until:
+        for pid in orphans:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 group = os.getpgid(pid)
                 if group == os.getpgrp():
                     os.kill(pid, signal.SIGKILL)
                 else:
                     os.killpg(group, signal.SIGKILL)
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(pid, os.WNOHANG)
+        time.sleep(0.002)
 
 
 def _children() -> list[int]:

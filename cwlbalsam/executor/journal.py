@@ -31,7 +31,11 @@ class Journal:
     def append(self, body: bytes, count: int) -> None:
         """body: msgpack of a list of `count` outcomes."""
         with contextlib.suppress(OSError):
-            os.write(self._handle, len(body).to_bytes(4, "little") + zlib.crc32(body).to_bytes(4, "little") + body)
+            record = len(body).to_bytes(4, "little") + zlib.crc32(body).to_bytes(4, "little") + body
+            written = os.write(self._handle, record)
+            if written < len(record):  # the disk is full: what comes after half a record could not be read
+                os.ftruncate(self._handle, os.fstat(self._handle).st_size - written)
+                return
             self._unsynced += count
             if self._unsynced >= SYNC_RECORDS:
                 os.fsync(self._handle)

@@ -23,6 +23,7 @@ from cwlbalsam.executor.dispatch import Batch, Dispatcher
 from cwlbalsam.executor.forkserver import RECORD_BYTES, fork_server, request_worker, unpack_death
 from cwlbalsam.executor.frames import FRAME_TASKS, Cancel, Inbox, Learn, Outbox, Work, pack, unpack_outcomes
 from cwlbalsam.executor.journal import read_journal
+from cwlbalsam.executor.recovery import end_survivors
 from cwlbalsam.executor.workbench import CLEAN_UP_SECONDS, GRACE_SECONDS, Preparing
 from cwlbalsam.executor.worker import work
 
@@ -35,6 +36,7 @@ class _Link(Struct, eq=False):
 
     number: int
     connection: socket.socket
+    lost: bool = False
     programs: set[str] = msgspec.field(default_factory=set)
     inbox: Inbox = msgspec.field(default_factory=Inbox)
     outbox: Outbox = msgspec.field(default_factory=Outbox)
@@ -73,6 +75,7 @@ class WorkerPool:
         self._server_pid = 0
         self._deaths = bytearray()
         self._on_outcomes: Callable[[list[Outcome]], None] = lambda _: None
+        self._on_started: Callable[[list[int]], None] = lambda _: None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._turn_set = False
         self._cancels: list[tuple[int, Cancel]] = []
@@ -85,18 +88,20 @@ class WorkerPool:
 
         def serve(connection: socket.socket, number: int) -> None:
             journal = self._journal(number)
-            work(connection, self._settings, str(self._scratch / f"w{number}"), self._prepare, str(journal or ""))
+            work(connection, self._settings, str(self._folder(number)), self._prepare, str(journal or ""))
 
         self._server, self._server_pid = fork_server(serve)
         for _ in range(self._count):
             self._add_worker()
 
-    async def open(self, on_outcomes: Callable[[list[Outcome]], None]) -> None:
-        """Attach to the running loop."""
+    async def open(
+        self, on_outcomes: Callable[[list[Outcome]], None], on_started: Callable[[list[int]], None] = lambda _: None
+    ) -> None:
+        """Attach to the running loop. on_started: hears of jobs that have got their share of the machine."""
         import asyncio
 
         self._loop = asyncio.get_running_loop()
-        self._on_outcomes = on_outcomes
+        self._on_outcomes, self._on_started = on_outcomes, on_started
         self._idle = asyncio.Event()
         assert self._server is not None, "start() comes first"
         self._server.setblocking(False)
@@ -146,6 +151,18 @@ class WorkerPool:
         if not self.keep_scratch:
             await asyncio.to_thread(_remove, self._scratch)
 
+    def abandon(self) -> None:
+        """End the workers whatever they do, without a loop; nothing is left to do if `close` was called."""
+        self._closing, self._loop = True, None
+        for link in list(self._links.values()):
+            self._detach(link)
+        if self._server is not None:
+            _hang_up(self._server)
+            self._bury_server()
+            self._server = None
+        if not self.keep_scratch:
+            _remove(self._scratch)
+
     # --- one turn of the loop ---
 
     def _schedule_turn(self) -> None:
@@ -164,6 +181,7 @@ class WorkerPool:
         self._cancels.clear()
         for link in self._links.values():
             self._flush(link)
+        self._on_started(self._dispatcher.take_started())
         self._report([])
 
     def _send_batch(self, link: _Link, batch: Batch) -> None:
@@ -216,13 +234,15 @@ class WorkerPool:
         if not data:
             assert self._loop is not None
             self._loop.remove_reader(link.connection)  # the fork server will say that it has died
+            link.lost = True
             if self._server is None:
-                self._mourn(link.number, "")
+                self._bury(link)
             return
         outcomes = [outcome for body in link.inbox.feed(data) for outcome in unpack_outcomes(body)]
         for outcome in outcomes:
             self._dispatcher.finished(outcome.job, outcome.ended - outcome.started)
         if outcomes:
+            self._on_started(self._dispatcher.take_started())
             self._report(outcomes)
             self._schedule_turn()
 
@@ -254,6 +274,8 @@ class WorkerPool:
             self._loop.remove_reader(self._server)
             self._server.close()
             self._server = None
+            for link in [link for link in self._links.values() if link.lost]:
+                self._bury(link)
             if not self._links:
                 self._give_up()
         self._deaths += data
@@ -261,6 +283,11 @@ class WorkerPool:
             number, code = unpack_death(bytes(self._deaths[:RECORD_BYTES]))
             del self._deaths[:RECORD_BYTES]
             self._mourn(number, f" by {signal.Signals(-code).name}" if code < 0 else f" with exit code {code}")
+
+    def _bury(self, link: _Link) -> None:
+        """Without a fork server nobody but us ends what a dead worker's commands have left."""
+        end_survivors(self._folder(link.number))
+        self._mourn(link.number, "")
 
     def _mourn(self, number: int, how: str) -> None:
         link = self._links.get(number)
@@ -277,6 +304,9 @@ class WorkerPool:
         elif not self._links:
             self._give_up()
         self._schedule_turn()
+
+    def _folder(self, number: int) -> Path:
+        return self._scratch / f"w{number}"
 
     def _journal(self, number: int) -> Path | None:
         return self._journals / f"{self._scratch.name}-{number}.journal" if self._journals else None

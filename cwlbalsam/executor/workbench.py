@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from cwlbalsam.cwl.records import Program
-from cwlbalsam.cwl.tasks import Grant, Outcome, Settings, Task
+from cwlbalsam.cwl.tasks import Grant, Invocation, Outcome, Settings, Task
 from cwlbalsam.errors import JobError
 from cwlbalsam.executor.containers import Containers
 from cwlbalsam.executor.slots import Slot, Slots
@@ -21,6 +21,7 @@ from cwlbalsam.executor.spawn import Ended, Start, has_children, next_ended, rea
 
 if TYPE_CHECKING:
     from cwlbalsam.cwl.execution import Command, Prepared
+    from cwlbalsam.cwl.reuse import Taken
 
 GRACE_SECONDS = 5.0
 """From SIGTERM to SIGKILL."""
@@ -43,6 +44,7 @@ class Running(Struct, eq=False):
     prepared: Any
     slot: Slot
     started: float = 0.0
+    start: Start | None = None
     pid: int = 0
     container: str = ""
     stop: Literal["", "timeout", "cancelled"] = ""
@@ -119,7 +121,7 @@ class Workbench:
         with _Guard(self, job):
             job.prepared = prepared = self._prepare(self._program(task), task, self._settings, job.slot.tmpdir)
             if prepared.ending is not None:
-                self._finish(job, prepared.ending, outputs=prepared.outputs)
+                self._finish(job, prepared.ending, outputs=prepared.outputs, taken=prepared.taken)
             elif (command := _command(prepared)).container is None:
                 self._launch(job, _start_of(command))
             else:
@@ -141,6 +143,7 @@ class Workbench:
 
     def _launch(self, job: Running, start: Start) -> None:
         job.started = time.time()
+        job.start = start
         job.pid = spawn(start, job.slot.log)
         self._by_pid[job.pid] = job
         limit = job.prepared.command.time_limit
@@ -176,6 +179,7 @@ class Workbench:
         outputs: dict[str, Any] | None = None,
         error: str = "",
         ended: Ended | None = None,
+        taken: "Taken | None" = None,
     ) -> None:
         task = job.task
         encode = msgspec.msgpack.encode
@@ -185,16 +189,18 @@ class Workbench:
             ending=ending,
             outputs={name: Raw(encode(value)) for name, value in outputs.items()} if outputs else {},
             error=error,
-            exit_code=ended.exit_code if ended else None,
+            exit_code=ended.exit_code if ended else taken.exit_code if taken else None,
             started=job.started,
             ended=job.ended or time.time(),
             cpu_seconds=ended.cpu_seconds if ended else 0.0,
             peak_memory_bytes=ended.peak_memory_bytes if ended else 0,
             read_bytes=ended.read_bytes if ended else 0,
             written_bytes=ended.written_bytes if ended else 0,
-            log=self._slots.keep_log(job.slot, f"{task.directory}.log") if job.pid else "",
+            log=self._slots.keep_log(job.slot, f"{task.directory}.log") if job.pid else taken.log if taken else "",
+            reused=taken is not None,
             fingerprint=task.fingerprint,
             bug=job.bug,
+            command=None if ending in ("done", "skipped") else _invocation(job),
         )
         self._slots.give_back(job.slot)
         del self._running[task.job]
@@ -281,6 +287,26 @@ def _command(prepared: "Prepared") -> "Command":
     if prepared.command is None:
         raise ValueError("neither an ending nor a command")
     return prepared.command
+
+
+def _invocation(job: Running) -> Invocation | None:
+    """What to tell of a command that failed; of a container, only what its client got beside our own environment."""
+    start = job.start
+    if start is None:
+        return None
+    hide = job.prepared.hide
+    inherits = job.prepared.command.container is not None
+    told = {name: text for name, text in start.environment.items() if not inherits or os.environ.get(name) != text}
+    return Invocation(
+        argv=[hide(word) for word in start.argv],
+        environment={name: hide(text) for name, text in told.items()},
+        inherits=inherits,
+        cwd=start.cwd,
+        tmpdir=job.slot.tmpdir,
+        stdin=start.stdin,
+        stdout=start.stdout,
+        stderr=start.stderr,
+    )
 
 
 def _start_of(command: "Command") -> Start:

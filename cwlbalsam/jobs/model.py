@@ -68,9 +68,9 @@ class Changes(Struct):
     """
 
     jobs: list[BalsamJob] = []
-    restarts: list[BalsamJob] = []
     edges: list[tuple[int, int]] = []  # (parent, child)
     moves: list[Move] = []
+    restarts: list[BalsamJob] = []
 
 
 class RunRecord(Struct, kw_only=True):

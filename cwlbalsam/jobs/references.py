@@ -78,22 +78,21 @@ class Elements:
 
     def __init__(self, lookup: Lookup) -> None:
         self._lookup = lookup
-        self._split: dict[tuple[int, str], dict[tuple[int, ...], list[Raw]]] = {}
+        self._split: dict[int, dict[tuple[str, tuple[int, ...]], list[Raw]]] = {}
 
     def get(self, job: int, port: str, path: tuple[int, ...]) -> Raw:
         """Raises JobError if the path leads outside the array."""
-        arrays = self._split.setdefault((job, port), {})
         if not path:
             return self._lookup(job, port)
-        inside = path[:-1]
+        arrays = self._split.setdefault(job, {})
+        inside = port, path[:-1]
         if inside not in arrays:
-            arrays[inside] = _split(self.get(job, port, inside))
+            arrays[inside] = _split(self.get(job, port, path[:-1]))
         return _element(arrays[inside], path[-1])
 
     def forget(self, job: int) -> None:
         """Frees what is kept of a job's ports."""
-        for key in [key for key in self._split if key[0] == job]:
-            del self._split[key]
+        self._split.pop(job, None)
 
 
 def resolve(tree: Tree, lookup: Lookup, elements: Elements | None = None) -> Raw:

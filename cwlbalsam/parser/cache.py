@@ -17,17 +17,10 @@ import msgspec
 from cwlbalsam import __version__
 from cwlbalsam.cwl.records import Program
 from cwlbalsam.errors import Problem
+from cwlbalsam.parser.apart import Good, compile_apart
 from cwlbalsam.parser.options import UNREADABLE, CompileOptions
 
 FETCH_SECONDS = 30.0
-
-
-class CacheEntry(msgspec.Struct, frozen=True):
-    """What a cache file holds. warnings: (place, message, hint) each."""
-
-    files: dict[str, str]
-    warnings: tuple[tuple[str, str, str], ...]
-    program: bytes
 
 
 class Loaded(msgspec.Struct, frozen=True):
@@ -48,14 +41,10 @@ def load_program(name: str, options: CompileOptions, folder: Path | None) -> Loa
     path = folder / f"{_key(name, options)}.msgpack" if folder else None
     if path is not None and (found := _read(path)) is not None:
         return found
-    from cwlbalsam.parser.compile import compile_document
-
-    compiled = compile_document(name, options)
-    encoded = msgspec.msgpack.encode(compiled.program)
+    compiled = compile_apart(name, options)
     if path is not None:
-        warnings = tuple((warning.place, warning.message, warning.hint) for warning in compiled.warnings)
-        _write(path, CacheEntry(compiled.files, warnings, encoded))
-    return Loaded(compiled.program, encoded, compiled.warnings, cached=False, files=tuple(compiled.files))
+        _write(path, compiled)
+    return _loaded(compiled, cached=False)
 
 
 def _key(name: str, options: CompileOptions) -> str:
@@ -91,14 +80,17 @@ def _version(package: str) -> str:
 def _read(path: Path) -> Loaded | None:
     """What an entry holds; None if there is none, it is damaged, or anything has changed since."""
     try:
-        entry = msgspec.msgpack.decode(path.read_bytes(), type=CacheEntry)
+        entry = msgspec.msgpack.decode(path.read_bytes(), type=Good)
         if any(_digest(url) != known for url, known in entry.files.items()):
             return None
-        program = msgspec.msgpack.decode(entry.program, type=Program)
-    except (OSError, msgspec.DecodeError):
+        return _loaded(entry, cached=True)
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
         return None
-    warnings = tuple(Problem(*warning) for warning in entry.warnings)
-    return Loaded(program, entry.program, warnings, cached=True, files=tuple(entry.files))
+
+
+def _loaded(entry: Good, *, cached: bool) -> Loaded:
+    program = msgspec.msgpack.decode(entry.program, type=Program)
+    return Loaded(program, entry.program, entry.warnings, cached=cached, files=tuple(entry.files))
 
 
 def _digest(url: str) -> str:
@@ -119,7 +111,7 @@ def _digest(url: str) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def _write(path: Path, entry: CacheEntry) -> None:
+def _write(path: Path, entry: Good) -> None:
     """Keep an entry; a cache that cannot be written is no reason to fail."""
     import tempfile
 

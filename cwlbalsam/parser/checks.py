@@ -3,8 +3,6 @@
 import difflib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-import networkx
-
 from cwlbalsam.cwl.records import (
     ArrayType,
     EnumType,
@@ -35,14 +33,13 @@ WIDENINGS = {
 
 
 def check_workflow(
-    workflow: WorkflowProcess, processes: Sequence[Process | None], features: Features
+    workflow: WorkflowProcess, processes: Sequence[Process], features: Features
 ) -> tuple[list[Problem], list[Problem]]:
     """Mistakes and doubts. features: requirement classes that hold for each step, and under "" for the workflow."""
     problems: list[Problem] = []
     warnings: list[Problem] = []
     for step in workflow.steps:
         process = processes[step.run]
-        assert process is not None
         problems += _check_interface(step, process)
         problems += _check_features(step, process, features[step.name])
     for link in workflow.links:
@@ -165,7 +162,7 @@ def _missing_feature(place: str, name: str, what: str) -> Problem:
     return Problem(place, f"{what} needs {name}", f"add `requirements: {{{name}: {{}}}}` to the workflow")
 
 
-def _check_links(workflow: WorkflowProcess, processes: Sequence[Process | None]) -> tuple[list[Problem], list[Problem]]:
+def _check_links(workflow: WorkflowProcess, processes: Sequence[Process]) -> tuple[list[Problem], list[Problem]]:
     sources = _source_types(workflow, processes)
     problems: list[Problem] = []
     warnings: list[Problem] = []
@@ -189,11 +186,10 @@ def _check_links(workflow: WorkflowProcess, processes: Sequence[Process | None])
     return problems, warnings
 
 
-def _source_types(workflow: WorkflowProcess, processes: Sequence[Process | None]) -> dict[tuple[str, str], Type]:
+def _source_types(workflow: WorkflowProcess, processes: Sequence[Process]) -> dict[tuple[str, str], Type]:
     types: dict[tuple[str, str], Type] = {("", field.name): field.type for field in workflow.inputs}
     for step in workflow.steps:
         process = processes[step.run]
-        assert process is not None
         outputs = {field.name: field.type for field in process.outputs}
         depth = len(step.scatter) if step.scatter_method == "nested_crossproduct" else bool(step.scatter)
         for name in step.outputs:
@@ -208,11 +204,10 @@ def _source_types(workflow: WorkflowProcess, processes: Sequence[Process | None]
     return types
 
 
-def _sinks(workflow: WorkflowProcess, processes: Sequence[Process | None]) -> Iterator[tuple[Link, Type, str, bool]]:
+def _sinks(workflow: WorkflowProcess, processes: Sequence[Process]) -> Iterator[tuple[Link, Type, str, bool]]:
     """Link, type wanted, what to call it, and whether an expression comes between so that types say nothing."""
     for step in workflow.steps:
         process = processes[step.run]
-        assert process is not None
         fields: dict[str, Field] = {field.name: field for field in process.inputs}
         for link in step.inputs:
             field = fields.get(link.name)
@@ -256,6 +251,8 @@ def _without_null(value: Type) -> Type:
 
 
 def _check_cycles(workflow: WorkflowProcess) -> Iterator[Problem]:
+    import networkx  # takes longer than to compile a small document
+
     places = {step.name: step.place for step in workflow.steps}
     graph = networkx.DiGraph()
     for step in workflow.steps:

@@ -4,27 +4,25 @@ The only module, with `parser.ontology`, that imports them (0.5 s): import it la
 """
 
 import difflib
-import hashlib
 import logging
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urldefrag, urlsplit
+from urllib.parse import urldefrag, urljoin
 
 from cwltool import process as cwltool_process
 from cwltool.context import LoadingContext
 from cwltool.load_tool import default_loader, fetch_document, resolve_and_validate_document, resolve_tool_uri
 from ruamel.yaml.error import YAMLError
 from schema_salad.exceptions import SchemaSaladException, ValidationException
-from schema_salad.fetcher import DefaultFetcher
 from schema_salad.sourceline import SourceLine, cmap
 
-from cwlbalsam.errors import DocumentError, Problem
-from cwlbalsam.parser.bombs import check_aliases, check_imports
+from cwlbalsam.errors import DocumentError, Problem, UnsupportedError
+from cwlbalsam.parser.bombs import check_imports
+from cwlbalsam.parser.fetching import RecordingFetcher, show_uri
 from cwlbalsam.parser.options import UNREADABLE
 
 VERSIONS = ("v1.0", "v1.1", "v1.2")
@@ -36,10 +34,13 @@ EXTENSIONS = {
     "v1.2": "extensions-v1.2.yml",
     "v1.3.0-dev1": "extensions-v1.3.yml",
 }
+NO_FILE = "test"  # where schema-salad says a node stands that it made itself
 MAX_SUGGESTIONS = 3
 MALFORMED = (TypeError, ValueError, LookupError, AttributeError, AssertionError, StopIteration, YAMLError)
 """What cwltool and schema-salad raise, before they validate, where a node is of a kind that they do not reckon with."""
-SURROGATE_PAIR = re.compile(r"\\u(d[89ab][0-9a-f]{2})\\u(d[c-f][0-9a-f]{2})", re.IGNORECASE)
+UNDEFINED = re.compile(r"contains undefined reference to '(file://[^']*)'")
+UNREACHABLE = re.compile(r"(Field '.*') contains undefined reference to '(https?://[^']*)'")
+UNKNOWN_CLASS = re.compile(r"Field 'class' contains undefined reference to '(https?://.*)'")
 
 logging.getLogger("cwltool").setLevel(logging.ERROR)
 logging.getLogger("salad").setLevel(logging.ERROR)
@@ -155,7 +156,9 @@ class Library:
             context, _ = resolve_and_validate_document(context, node, uri)
             root, metadata = context.loader.resolve_ref(uri)
         except SchemaSaladException as error:
-            raise DocumentError(list(_problems(error, uri, context))) from error
+            raise _document_error(list(_problems(error, uri, context)), uri) from error
+        except StopIteration as error:  # of the YAML reader: not even null was found
+            raise DocumentError([Problem(show_uri(uri), "the document is empty")]) from error
         except RecursionError as error:
             raise DocumentError(
                 [Problem(show_uri(uri), "the document is nested too deeply, or imports itself")]
@@ -189,61 +192,18 @@ class Library:
         return version
 
 
-class RecordingFetcher(DefaultFetcher):  # type: ignore[misc]
-    """Notes the sha256 of every text that a compilation reads, for the Program cache."""
-
-    def __init__(self, known: dict[str, Any], session: Any, files: dict[str, str]) -> None:
-        super().__init__(known, session)
-        self.files = files
-
-    def fetch_text(self, url: str, content_types: list[str] | None = None) -> str:
-        """See DefaultFetcher."""
-        if url.startswith("file:"):
-            _check_regular(unquote(urlsplit(url).path))
-        builtin = isinstance(self.cache.get(url), str)
-        text = super().fetch_text(url, content_types)
-        if not builtin and url not in self.files:
-            check_aliases(text, show_uri(url))
-            # Of a file's bytes, since reading it as text has changed its line ends.
-            data = Path(unquote(urlsplit(url).path)).read_bytes() if url.startswith("file:") else text.encode()
-            self.files[url] = hashlib.sha256(data).hexdigest()
-        return SURROGATE_PAIR.sub(_join_surrogates, text)
-
-
-def _check_regular(path: str) -> None:
-    """Raises ValidationException for a device, or a FIFO that no shell has made: it may never end."""
-    file, given = Path(path), path.startswith(("/dev/fd/", "/dev/stdin", "/proc/"))
-    if file.exists() and not file.is_file() and not given:
-        raise ValidationException(f"{path} is not a regular file")
-
-
-def _join_surrogates(pair: re.Match[str]) -> str:
-    """JSON writes rare characters as two escapes; a YAML reader would make two halves of them."""
-    return (chr(int(pair[1], 16)) + chr(int(pair[2], 16))).encode("utf-16", "surrogatepass").decode("utf-16")
-
-
 def place_of(node: Any, key: str | int | None, document: Document) -> str:
     """`file:line:column` of a key (or of the node itself), as far as the loader kept it."""
     position = getattr(node, "lc", None)
     if position is None:
         return show_uri(document.uri)
-    name = getattr(position, "filename", None) or document.uri
+    name = getattr(position, "filename", None)
+    if name in (None, "", NO_FILE):
+        name = document.uri
     data = position.data or {}
     entry = data.get(key) if isinstance(data, dict) and key is not None else None
     line, column = (entry[0], entry[1]) if entry else (position.line or 0, position.col or 0)
     return f"{show_uri(name)}:{line + 1}:{column + 1}"
-
-
-def show_uri(uri: str) -> str:
-    """A path for a `file:` URI (or for a path relative to the current directory), else the URI."""
-    return _shown(uri, "" if "://" in uri else str(Path.cwd()))
-
-
-@cache
-def _shown(uri: str, directory: str) -> str:
-    if uri.startswith("file://"):
-        return unquote(urlsplit(uri).path)
-    return uri if "://" in uri else str(Path(directory, uri).resolve())
 
 
 def _problems(error: SchemaSaladException, uri: str, context: LoadingContext) -> Iterator[Problem]:
@@ -253,6 +213,9 @@ def _problems(error: SchemaSaladException, uri: str, context: LoadingContext) ->
         if leaf.file and leaf.start:
             place = f"{show_uri(leaf.file)}:{leaf.start[0]}:{leaf.start[1]}"
         message = re.sub(r",?\s+tried\s+\S+(\s+\S+://\S+)*", "", str(leaf.message)).strip()
+        reference = UNREACHABLE.fullmatch(message)
+        if reference and not UNKNOWN_CLASS.fullmatch(message):
+            message = f"{reference[1]}: {reference[2]} cannot be fetched"
         yield Problem(place, message.replace("file://", ""), _suggestion(str(leaf.message), names))
 
 
@@ -273,10 +236,19 @@ def _malformed(error: Exception, uri: str, read: Collection[str]) -> Problem:
     return Problem(place, f"this is not CWL: {kind}", hint)
 
 
+def _document_error(problems: list[Problem], uri: str) -> DocumentError:
+    """A class in a namespace of somebody's own is a requirement that nobody here knows."""
+    found = [UNKNOWN_CLASS.fullmatch(problem.message) for problem in problems]
+    if found and found[0] and all(match and not match[1].startswith(urljoin(uri, ".")) for match in found):
+        return UnsupportedError(f"unsupported requirement {found[0][1]}", place=problems[0].place)
+    return DocumentError(problems)
+
+
 def _suggestion(message: str, names: list[str]) -> str:
     match = re.search(r"unknown identifier '([^']*)', tried (\S+)", message)
     if not match:
-        return ""
+        reference = UNDEFINED.search(message)
+        return _similar_files(show_uri(reference[1])) if reference else ""
     wanted, base = match[1], urldefrag(match[2])[0]
     known = {name.partition("#")[2] for name in names if name.startswith(f"{base}#")}
     close = difflib.get_close_matches(wanted, [name for name in known if name], MAX_SUGGESTIONS, 0.5)

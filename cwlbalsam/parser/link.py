@@ -13,7 +13,8 @@ from msgspec.structs import replace
 from cwlbalsam.cwl.records import Link, Loop, Process, Program, Source, Step, WorkflowProcess
 from cwlbalsam.errors import DocumentError, Problem, UnsupportedError, UserError
 from cwlbalsam.parser.checks import check_workflow
-from cwlbalsam.parser.frontend import Library, show_uri
+from cwlbalsam.parser.fetching import show_uri
+from cwlbalsam.parser.frontend import Library
 from cwlbalsam.parser.lower import GIVEN, content_digest, lower_fields, lower_leaf, process_name, with_key
 from cwlbalsam.parser.nodes import Node, as_list, shortname
 from cwlbalsam.parser.ontology import load_ontology
@@ -36,7 +37,7 @@ class Linker:
     with_ontology: bool = True
     problems: list[Problem] = field(default_factory=list)
     warnings: list[Problem] = field(default_factory=list)
-    processes: list[Process | None] = field(default_factory=list)
+    processes: list[Process] = field(default_factory=list)
     types: TypeLowering = field(default_factory=TypeLowering)
     _bodies: dict[int, Process] = field(default_factory=dict)
     _linked: dict[Any, int] = field(default_factory=dict)
@@ -50,8 +51,7 @@ class Linker:
             # One mistake may be found by several callers, each with its hint.
             found = {(problem.place, problem.message): problem for problem in reversed(self.problems)}
             raise DocumentError(list(reversed(found.values())))
-        processes = tuple(process for process in self.processes if process is not None)
-        assert len(processes) == len(self.processes)
+        processes = tuple(self.processes)
         ontology = load_ontology(self.library, self.warnings) if self.with_ontology else {}
         digest = content_digest([processes, main, ontology])
         return Program(
@@ -67,24 +67,21 @@ class Linker:
         """The index of a process as it is under this call path."""
         requirements = [*read_entries(node, "requirements"), *self.overrides.get(str(node.get("id", "")), ())]
         inherited = inherited.under(requirements, read_entries(node, "hints"))
-        key = (id(node.data), inherited.key())
         if id(node.data) in self._open:
             raise DocumentError([Problem(node.place(), "the workflow runs itself")])
+        key = (id(node.data), inherited.key())
         if key in self._linked:
             return self._linked[key]
-        index = self._linked[key] = len(self.processes)
-        self.processes.append(None)
         for entry in (*inherited.requirements.values(), *inherited.hints.values()):
             if entry.name == "SchemaDefRequirement":
                 self.types.define(entry.node)
         self._open.append(id(node.data))
         try:
-            self.processes[index] = self._link(node, inherited, name)
-        except DocumentError:
-            del self._linked[key]  # whoever else calls it shall be told, too
-            raise
+            process = self._link(node, inherited, name)
         finally:
             self._open.pop()
+        index = self._linked[key] = len(self.processes)
+        self.processes.append(process)
         return index
 
     def _link(self, node: Node, inherited: Inherited, name: str) -> Process:
@@ -99,7 +96,7 @@ class Linker:
 
     def _workflow(self, node: Node, inherited: Inherited, name: str) -> WorkflowProcess:
         inputs, outputs = lower_fields(node, self.types)
-        step_nodes = node.children("steps")
+        step_nodes = node.named_children("steps")
         sources = _sources(node, step_nodes)
         steps = []
         for step_node in step_nodes:
@@ -107,7 +104,7 @@ class Linker:
                 steps.append(self._step(step_node, inherited, sources))
             except UnsupportedError:
                 raise  # it has an exit code of its own
-            except DocumentError as error:
+            except UserError as error:
                 self.problems.extend(error.problems)
         links = tuple(self._link_record(entry, "outputSource", sources) for entry in node.children("outputs"))
         workflow = WorkflowProcess(
@@ -144,7 +141,7 @@ class Linker:
         step = Step(
             name=name,
             run=run,
-            inputs=tuple(self._link_record(entry, "source", sources) for entry in node.children("in")),
+            inputs=tuple(self._link_record(entry, "source", sources) for entry in node.named_children("in")),
             outputs=tuple(shortname(_identifier(entry)) for entry in as_list(node.get("out"))),
             scatter=scatter,
             scatter_method=method or "dotproduct",

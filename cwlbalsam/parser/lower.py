@@ -32,8 +32,8 @@ INVENTED_NAME = re.compile(r"[0-9a-f]{40}")
 
 def lower_fields(node: Node, types: TypeLowering) -> tuple[tuple[Field, ...], tuple[Field, ...]]:
     """Inputs and outputs of any process."""
-    inputs = tuple(types.field(entry, "input") for entry in node.children("inputs"))
-    outputs = tuple(types.field(entry, "output") for entry in node.children("outputs"))
+    inputs = tuple(types.field(entry, "input") for entry in node.named_children("inputs"))
+    outputs = tuple(types.field(entry, "output") for entry in node.named_children("outputs"))
     return inputs, outputs
 
 

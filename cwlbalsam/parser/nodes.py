@@ -7,6 +7,7 @@ from urllib.parse import urljoin, urlsplit
 
 from cwlbalsam.cwl.expressions import compile_template
 from cwlbalsam.cwl.records import Template
+from cwlbalsam.errors import DocumentError, Problem
 from cwlbalsam.parser.frontend import Document, place_of
 
 
@@ -73,6 +74,20 @@ class Node:
     def children(self, key: str) -> list["Node"]:
         """The mappings under a key that holds one or a list of them."""
         return [self.child(entry) for entry in as_list(self.data.get(key)) if isinstance(entry, Mapping)]
+
+    def named_children(self, key: str) -> list["Node"]:
+        """Children that are known by their names. Raises DocumentError if two have the same one."""
+        found: dict[str, Node] = {}
+        problems = []
+        for entry in self.children(key):
+            name = shortname(str(entry.get("id", "")))
+            if name in found:
+                where = found[name].place()
+                problems.append(Problem(entry.place(), f"'{name}' is there twice under '{key}'", f"first at {where}"))
+            found.setdefault(name, entry)
+        if problems:
+            raise DocumentError(problems)
+        return list(found.values())
 
     def template(self, key: str, *, strip: bool = True) -> Template | None:
         """A string field that may hold expressions; None when it is missing."""

@@ -6,7 +6,8 @@ One fresh graph per Program: what one document says of formats is unknown to the
 from typing import Any
 
 from cwlbalsam.errors import DocumentError, Problem
-from cwlbalsam.parser.frontend import Library, show_uri
+from cwlbalsam.parser.fetching import show_uri
+from cwlbalsam.parser.frontend import Library
 
 
 def load_ontology(library: Library, warnings: list[Problem]) -> dict[str, tuple[str, ...]]:

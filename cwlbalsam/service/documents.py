@@ -62,7 +62,7 @@ def check_document(document: str, options: RunOptions, inputs: InputSource | Non
         program = loaded.program
         fields = program.processes[program.main].inputs
         order = load_inputs(fields, inputs, base=Path.cwd(), namespaces=program.namespaces)
-        check_inputs(program, order.values)
+        check_inputs(program, order.values, order)
     except UserError as error:
         return Finding(document, error.problems)
     return Finding(document, warnings=(*loaded.warnings, *order.warnings))

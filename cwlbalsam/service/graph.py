@@ -4,45 +4,13 @@ import json
 import shutil
 import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import Literal
 
 from cwlbalsam.cwl.records import Link, Process, Program, Step, WorkflowProcess
+from cwlbalsam.service.shapes import COLOURS, Cluster, Node, NodeKind
+from cwlbalsam.service.svg import write_svg
 
-NodeKind = Literal["input", "output", "tool", "expression", "operation", "workflow"]
 MAX_NODES = 20_000  # subworkflows beyond these stay closed boxes
 DOT_SECONDS = 60
-COLOURS = {
-    "input": "#94ddf4",
-    "output": "#94ddf4",
-    "tool": "#f5f5dc",
-    "expression": "#d3d3d3",
-    "operation": "#ffffff",
-    "workflow": "#f3cea1",
-}
-
-
-@dataclass
-class Node:
-    """id: unique in the graph. remark: scatter, loop or when, shown below the label."""
-
-    id: str
-    label: str
-    kind: NodeKind
-    remark: str = ""
-    dashed: bool = False
-    double: bool = False
-
-
-@dataclass
-class Cluster:
-    """A workflow: its own nodes and the clusters of its subworkflows. The graph is the outermost one."""
-
-    id: str
-    label: str
-    nodes: list[Node] = field(default_factory=list)
-    clusters: list["Cluster"] = field(default_factory=list)
-    edges: list[tuple[str, str]] = field(default_factory=list)
 
 
 def draw(program: Program) -> Cluster:
@@ -152,7 +120,7 @@ def _dot_lines(cluster: Cluster, depth: int) -> Iterator[str]:
         extra = ", peripheries=2" if node.double else ""
         extra += ', style="filled,dashed"' if node.dashed else ""
         extra += ", shape=ellipse" if node.kind in {"input", "output"} else ""
-        yield f'{pad}{_quote(node.id)} [label={_quote(label)}, fillcolor="{COLOURS[node.kind]}"{extra}];'
+        yield f'{pad}{_quote(node.id)} [label={_quote(label)}, fillcolor="{node.fill or COLOURS[node.kind]}"{extra}];'
     for inner in cluster.clusters:
         yield f"{pad}subgraph {_quote(f'cluster_{inner.id}')} {{"
         yield from _dot_lines(inner, depth + 1)
@@ -177,8 +145,6 @@ def to_svg(graph: Cluster) -> str:
             return done.stdout
         except (OSError, subprocess.SubprocessError):
             pass
-    from cwlbalsam.service.svg import write_svg
-
     return write_svg(graph)
 
 

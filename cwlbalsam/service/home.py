@@ -22,6 +22,11 @@ class Home:
         return self.path / "runs"
 
     @property
+    def reuse(self) -> Path:
+        """Results that later runs may take over."""
+        return self.path / "reuse"
+
+    @property
     def crash(self) -> Path:
         """Tracebacks of bugs."""
         return self.path / "crash"

@@ -42,13 +42,24 @@ class JobFile(Struct, frozen=True, kw_only=True):
 
 
 class JobOrder(Struct, frozen=True, kw_only=True):
-    """values: File and Directory objects have an absolute `location`, unless they are literals, and no `path`."""
+    """values: File and Directory objects have an absolute `location`, unless they are literals, and no `path`.
+
+    source, given: the job file, and the names of the inputs that come from arguments instead.
+    """
 
     values: dict[str, Any]
     tool: str = ""
     requirements: tuple[dict[str, Any], ...] = ()
     overrides: Any = ()
     warnings: tuple[Problem, ...] = ()
+    source: TextFile | None = None
+    given: frozenset[str] = frozenset()
+
+    def place(self, path: Sequence[str | int]) -> str:
+        """`file:line:column` of a value of the job file; empty for others."""
+        if self.source is None or path[0] not in self.values or path[0] in self.given:
+            return ""
+        return self.source.place(path)
 
 
 def split_arguments(arguments: Sequence[str]) -> InputSource:
@@ -127,6 +138,8 @@ def load_inputs(
         requirements=job.requirements if job else (),
         overrides=job.overrides if job else (),
         warnings=warnings,
+        source=job.source if job else None,
+        given=frozenset(given),
     )
 
 
@@ -232,12 +245,12 @@ class _Resolver:
             self.complain(path, f"{written} is {found}, not a {kind}")
 
 
-def check_inputs(program: Program, values: Mapping[str, Any]) -> None:
+def check_inputs(program: Program, values: Mapping[str, Any], order: JobOrder | None = None) -> None:
     """Checks values against the types of the program's inputs. Raises DocumentError with every mistake.
 
     An input without value counts as its default.
     """
-    from cwlbalsam.cwl.types import check
+    from cwlbalsam.cwl.types import mistakes, show_path
 
     problems = []
     for parameter in program.processes[program.main].inputs:
@@ -247,6 +260,8 @@ def check_inputs(program: Program, values: Mapping[str, Any]) -> None:
             hint = f"give it in the job file, or as --{parameter.name} {type_name(parameter.type)}"
             problems.append(Problem("", f"input '{parameter.name}' is required but has no value", hint))
         else:
-            problems += [Problem("", message) for message in check(value, parameter.type, parameter.name)]
+            for path, message in mistakes(value, parameter.type):
+                place = order.place((parameter.name, *path)) if order else ""
+                problems.append(Problem(place, f"input '{parameter.name}{show_path(path)}': {message}"))
     if problems:
         raise DocumentError(problems)

@@ -6,7 +6,7 @@ import shutil
 import signal
 import time
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,22 +14,25 @@ import msgspec
 from msgspec import Raw, Struct
 
 from cwlbalsam.cwl.records import WorkflowProcess
-from cwlbalsam.cwl.relocation import relocate
+from cwlbalsam.cwl.relocation import Intent, relocate, undo
 from cwlbalsam.cwl.tasks import Settings
 from cwlbalsam.errors import EXIT_BUG, EXIT_FAILED, EXIT_INTERRUPTED, UserError
 from cwlbalsam.executor.capacity import Capacity, Machine, detect_machine
-from cwlbalsam.executor.coordinator import Coordinator, Failure, Remembered, RetryPolicy
+from cwlbalsam.executor.coordinator import Coordinator
 from cwlbalsam.executor.events import Reporter, RunEnded, RunStarted
+from cwlbalsam.executor.live import Failure, Remembered, RetryPolicy
 from cwlbalsam.executor.pool import WorkerPool
 from cwlbalsam.executor.recovery import hold_alive
 from cwlbalsam.jobs.ids import new_run_id
-from cwlbalsam.jobs.model import JobKind, RunRecord
+from cwlbalsam.jobs.model import Changes, JobKind, Move, RunRecord, State
+from cwlbalsam.jobs.states import FINAL
 from cwlbalsam.parser.cache import Loaded
 from cwlbalsam.parser.options import CompileOptions
 from cwlbalsam.service.home import Home
+from cwlbalsam.service.masking import mask, mask_changes, secrets_of
 from cwlbalsam.service.options import RunOptions
 from cwlbalsam.service.settings import make_settings
-from cwlbalsam.store import Store
+from cwlbalsam.store import Store, open_store
 from cwlbalsam.store.base import RunStatus
 from cwlbalsam.store.host import this_host
 
@@ -37,6 +40,7 @@ MAX_WORKERS = 16
 OBJECTS_PER_COLLECTION = 50_000
 """A run makes millions of objects that stay: looking for garbage as often as Python does takes a third of its time."""
 MOVES_FILE = "moves.msgpack"
+UNFINISHED = frozenset(State) - FINAL
 
 
 class Asked(Struct, kw_only=True):
@@ -82,9 +86,10 @@ class LocalRun:
         self.outdir = Path(self.options.directory or ".", self.options.outdir).absolute()
         self.folder = Path(resumed.record.directory) if resumed else _run_folder(self.options, home, self.id)
         self.interrupted = False
+        self.secrets = secrets_of(loaded.program, values)
 
-    def run(self, store: Store) -> RunResult:
-        """To its end, or until it is interrupted."""
+    def run(self, store: Store | None = None) -> RunResult:
+        """To its end, or until it is interrupted. store: the home's, if it is open already."""
         thresholds = gc.get_threshold()
         gc.set_threshold(OBJECTS_PER_COLLECTION, 20, 100)
         try:
@@ -92,31 +97,47 @@ class LocalRun:
         finally:
             gc.set_threshold(*thresholds)
 
-    def _run(self, store: Store) -> RunResult:
+    def _run(self, store: Store | None) -> RunResult:
         started = time.time()
         settings = make_settings(self.loaded.program, self.options, self.values, self.id, self.folder)
+        settings = msgspec.structs.replace(settings, reuse_folder=_reuse_folder(self.options, self.home))
         make_writable(self.outdir, "--outdir")
         make_writable(self.folder / "jobs", "the run's directory")
-        alive = hold_alive(self.folder)
+        alive = None if self.resumed else hold_alive(self.folder)  # who resumes a run holds it already
         try:
             pool = self._pool(settings)
-            pool.start()  # forks: before the loop and its threads
+            try:
+                pool.start()  # forks: before the loop and its threads, and while this process is small
+                with ExitStack() as stack:
+                    store = store or stack.enter_context(closing(open_store(self.home.path)))
+                    return self._conduct(pool, store, started)
+            finally:
+                pool.abandon()
+        finally:
+            if alive is not None:
+                os.close(alive)
+
+    def _conduct(self, pool: WorkerPool, store: Store, started: float) -> RunResult:
+        try:
             coordinator = self._coordinator(pool, store)
             inputs = {name: Raw(msgspec.msgpack.encode(value)) for name, value in self.values.items()}
             changes = coordinator.first_changes(inputs)
             store.put_program(self.loaded.program.digest, self.loaded.encoded)
             if self.resumed:
-                store.claim_run(self.resumed.record, os.getpid(), this_host().name, started)
-                store.apply(self.id, changes)
+                store.claim_run(self.resumed.record, self._record(started))
+                store.apply(self.id, mask_changes(changes, self.secrets))
             else:
-                store.create_run(self._record(started), changes)
+                store.create_run(self._record(started), mask_changes(changes, self.secrets))
             self.reporter.report(RunStarted(self.id, self.document))
             import asyncio  # the workers, forked before, import what they need meanwhile
 
             asyncio.run(self._main(coordinator, pool))
             return self._end(coordinator, store, started)
-        finally:
-            os.close(alive)
+        except BaseException as error:
+            status: RunStatus = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
+            with suppress(Exception):  # what went wrong first is what the user must know
+                store.finish_run(self.id, status, message=str(error), ended=time.time())
+            raise
 
     def _pool(self, settings: Settings) -> WorkerPool:
         capacity = Capacity(_machine(self.options, self.folder))
@@ -128,7 +149,7 @@ class LocalRun:
             lambda _: self.loaded.encoded,
             capacity=capacity,
             scratch=self.folder,
-            journals=journals,
+            journals=None if self.secrets else journals,  # what is journalled is not masked
         )
 
     def _coordinator(self, pool: WorkerPool, store: Store) -> Coordinator:
@@ -136,7 +157,7 @@ class LocalRun:
             self.loaded.program,
             pool,
             self.folder / "jobs",
-            write=lambda changes: store.apply(self.id, changes),
+            write=lambda changes: store.apply(self.id, mask_changes(changes, self.secrets)),
             reporter=self.reporter,
             stop_on_error=self.options.on_error == "stop",
             retry=RetryPolicy(self.options.retries, self.options.retry_memory_factor),
@@ -156,12 +177,17 @@ class LocalRun:
         with suppress(ValueError, RuntimeError):  # not in the main thread: whoever called us decides
             loop.add_signal_handler(signal.SIGINT, lambda: interrupt(drain=True))
             loop.add_signal_handler(signal.SIGTERM, lambda: interrupt(drain=False))
-        await pool.open(coordinator.outcomes)
-        coordinator.start()
-        await coordinator.done.wait()
-        await pool.close(kill=coordinator.broken is not None)
-        if coordinator.broken is not None:
-            raise coordinator.broken
+        await pool.open(coordinator.outcomes, coordinator.started)
+        coordinator.later = loop.call_later
+        try:
+            coordinator.start()
+            await coordinator.done.wait()
+            if coordinator.broken is not None:
+                raise coordinator.broken
+        except BaseException:
+            await pool.close(kill=True)
+            raise
+        await pool.close()
 
     def _end(self, coordinator: Coordinator, store: Store, started: float) -> RunResult:
         code = _exit_code(coordinator.failures, self.interrupted)
@@ -174,13 +200,26 @@ class LocalRun:
             except UserError as error:
                 store.finish_run(self.id, "failed", outputs=None, message=str(error), ended=time.time())
                 raise
+            self._drop_obsolete(coordinator, store)
         status: RunStatus = "interrupted" if self.interrupted else "failed" if code else "finished"
-        packed = msgspec.msgpack.encode(outputs) if outputs is not None else None
+        packed = mask(msgspec.msgpack.encode(outputs), self.secrets) if outputs is not None else None
         store.finish_run(self.id, status, outputs=packed, message=message, ended=time.time())
         if not code and not self.options.keep:
             _clean(self.folder)
         self.reporter.report(RunEnded(self.id, status, time.time() - started))
         return RunResult(run=self.id, exit_code=code, outputs=outputs, failures=coordinator.failures)
+
+    def _drop_obsolete(self, coordinator: Coordinator, store: Store) -> None:
+        """Jobs that an edit has taken out of the workflow wait for nothing any more."""
+        if self.resumed is None:
+            return
+        now = time.time()
+        left = [job for job in store.jobs(self.id, UNFINISHED) if job.id not in coordinator.jobs]
+        moves = [
+            Move(job=job.id, state=State.USER_KILLED, time=now, attempt=job.attempt, message="no longer asked for")
+            for job in left
+        ]
+        store.apply(self.id, Changes(moves=moves))
 
     def _relocate(self, values: dict[str, Any]) -> dict[str, Any]:
         if self.options.outputs == "leave":
@@ -193,7 +232,7 @@ class LocalRun:
             owned,
             kept=[self.values, self._defaults(), self._documents()],
             checksums=self.options.compute_checksum,
-            intend=lambda moves: _write_intent(intent, moves),
+            intend=lambda intended: _write_intent(intent, intended),
         )
 
     def _defaults(self) -> list[Any]:
@@ -212,10 +251,11 @@ class LocalRun:
             name=Path(self.document.partition("#")[0]).stem,
             document=self.document if "://" in self.document else str(Path(self.document).absolute()),
             program=self.loaded.program.digest,
-            created=started,
+            created=self.resumed.record.created if self.resumed else started,
+            claimed=started,
             directory=str(self.folder),
             outdir=str(self.outdir),
-            inputs=msgspec.msgpack.encode(self.values),
+            inputs=mask(msgspec.msgpack.encode(self.values), self.secrets),
             options=msgspec.msgpack.encode(self.asked),
             pid=os.getpid(),
             host=this_host().name,
@@ -225,10 +265,7 @@ class LocalRun:
 def undo_moves(folder: Path) -> None:
     """Bring back what an interrupted end of the run had moved into the output directory already."""
     with suppress(FileNotFoundError):
-        moves = msgspec.msgpack.decode((folder / MOVES_FILE).read_bytes(), type=list[tuple[str, str]])
-        for source, target in reversed(moves):
-            if not os.path.lexists(source) and os.path.lexists(target):
-                shutil.move(target, source)
+        undo(msgspec.msgpack.decode((folder / MOVES_FILE).read_bytes(), type=Intent))
         (folder / MOVES_FILE).unlink()
 
 
@@ -242,11 +279,13 @@ def make_writable(folder: Path, what: str) -> None:
         raise UserError(f"{what} {folder} is not writable", hint="choose another one, or change its permissions")
 
 
-def _write_intent(path: Path, moves: list[tuple[str, str]]) -> None:
-    with path.open("wb") as file:
-        file.write(msgspec.msgpack.encode(moves))
+def _write_intent(path: Path, intent: Intent) -> None:
+    new = path.with_suffix(".new")
+    with new.open("wb") as file:
+        file.write(msgspec.msgpack.encode(intent))
         file.flush()
         os.fsync(file.fileno())
+    new.replace(path)
 
 
 def _exit_code(failures: Iterable[Failure], interrupted: bool) -> int:
@@ -261,6 +300,18 @@ def _run_folder(options: RunOptions, home: Home, run: str) -> Path:
     if options.tmpdir_prefix:
         return Path(f"{Path(options.directory or '.').absolute() / options.tmpdir_prefix}{run}")
     return home.run_directory(run)
+
+
+def _reuse_folder(options: RunOptions, home: Home) -> str:
+    """Where results are kept for later runs; empty if they are not to be."""
+    if options.cachedir:
+        folder = Path(options.directory or ".", options.cachedir).absolute()
+    elif options.reuse:
+        folder = home.reuse
+    else:
+        return ""
+    make_writable(folder, "--cachedir" if options.cachedir else "the directory of results")
+    return str(folder)
 
 
 def _machine(options: RunOptions, folder: Path) -> Machine:
@@ -279,7 +330,7 @@ def _clean(folder: Path) -> None:
     for shard in (folder / "jobs").iterdir():
         for entry in os.scandir(shard):
             if entry.is_dir(follow_symlinks=False):
-                shutil.rmtree(entry.path, ignore_errors=True)
+                _remove_directory(entry.path)
             elif not entry.name.endswith(".log"):
                 Path(entry.path).unlink(missing_ok=True)
         with suppress(OSError):
@@ -290,3 +341,11 @@ def _clean(folder: Path) -> None:
     for path in (folder / "jobs", folder):
         with suppress(OSError):
             path.rmdir()
+
+
+def _remove_directory(path: str) -> None:
+    """Most are empty, their files having moved to the output directory: a tree's walk would cost ten system calls."""
+    try:
+        Path(path).rmdir()
+    except OSError:
+        shutil.rmtree(path, ignore_errors=True)

@@ -27,7 +27,8 @@ class RunOptions(Struct, kw_only=True, frozen=True, omit_defaults=True):
     basedir: str = ""  # what paths in arguments and in a job order on standard input are relative to; empty: directory
     tmpdir_prefix: str = ""  # directory and first characters of the names of temporary directories
     log_dir: str = ""
-    cachedir: str = ""
+    reuse: bool = False  # take over results of earlier runs, kept in the home directory
+    cachedir: str = ""  # the same with results kept in this directory
     keep: bool = False  # job directories stay
     outputs: Literal["move", "copy", "leave"] = "move"
 

@@ -3,6 +3,7 @@
 import math
 import os
 import shutil
+from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -13,16 +14,18 @@ from cwlbalsam.cwl.tasks import Outcome
 from cwlbalsam.cwl.values import files_and_directories, path_of
 from cwlbalsam.errors import UserError
 from cwlbalsam.executor.containers import container_prefix
-from cwlbalsam.executor.coordinator import Remembered
 from cwlbalsam.executor.events import Event, JobEnded, Reporter, Silent, Warned
 from cwlbalsam.executor.journal import read_journals
+from cwlbalsam.executor.live import Remembered
 from cwlbalsam.executor.recovery import end_survivors, hold_alive
 from cwlbalsam.jobs.model import JobKind, RunRecord, State
+from cwlbalsam.jobs.names import job_directory
 from cwlbalsam.parser.cache import Loaded, load_program
 from cwlbalsam.parser.options import CompileOptions
 from cwlbalsam.service.home import Home, find_home
 from cwlbalsam.service.inputs import InputSource, JobOrder, check_inputs, load_inputs, read_job_file
 from cwlbalsam.service.local import Asked, LocalRun, Resumed, RunResult, make_writable, undo_moves
+from cwlbalsam.service.masking import secrets_of
 from cwlbalsam.service.options import RunOptions
 from cwlbalsam.service.overrides import absolute_overrides, document_uri, read_overrides
 from cwlbalsam.service.settings import choose_engine
@@ -46,9 +49,9 @@ def run_document(
     loaded, order, compiling = load(document, inputs, options, home)
     for warning in (*loaded.warnings, *order.warnings):
         reporter.report(Warned(warning))
-    check_inputs(loaded.program, order.values)
+    check_inputs(loaded.program, order.values, order)
     run = LocalRun(document, loaded, order.values, Asked(options=options, compiling=compiling), home, reporter)
-    return _run(run, home)
+    return _run(run)
 
 
 def resume_run(
@@ -59,47 +62,78 @@ def resume_run(
     changes: options that are now different. document: an edited one to go on with. Jobs whose process, step and inputs
     are what they were, and whose files are there, keep what they ended with.
     """
-    store = open_store(home.path)
-    record = store.run(prefix)
+    with closing(open_store(home.path)) as store:
+        record = store.run(prefix)
+        folder = Path(record.directory)
+        if not folder.is_dir():
+            if record.status == "finished" and not document:
+                return _finished(record)
+            raise UserError(f"nothing is left of run {record.id}: {folder} is gone", hint="run the document again")
+        alive = hold_alive(folder)
+        try:
+            record = store.run(record.id)  # another process may have ended it before we had the lock
+            if record.status == "finished" and not document:
+                return _finished(record)
+            return _run(_taken_up(store, record, home, changes, document, reporter or Silent()), store)
+        finally:
+            os.close(alive)
+
+
+def _taken_up(
+    store: Store, record: RunRecord, home: Home, changes: dict[str, Any], document: str, reporter: Reporter
+) -> LocalRun:
+    """The rest of a run, once nothing of its earlier part is left running or half done."""
     asked = msgspec.msgpack.decode(record.options, type=Asked)
     options = msgspec.structs.replace(asked.options, **changes)
-    reporter = _with_logs(options, reporter or Silent())
+    asked = Asked(options=options, compiling=asked.compiling)
+    document = document or record.document
     folder = Path(record.directory)
-    if record.status == "finished" and not document:
-        outputs = msgspec.msgpack.decode(record.outputs) if record.outputs else None
-        return RunResult(run=record.id, exit_code=0, outputs=spell_out(outputs))
-    if not folder.is_dir():
-        raise UserError(f"nothing is left of run {record.id}: {folder} is gone", hint="run the document again")
-    loaded = _narrowed(load_program(document or record.document, asked.compiling, home.programs), options)
+    loaded = _narrowed(load_program(document, asked.compiling, home.programs), options)
     values = msgspec.msgpack.decode(record.inputs)
+    if secrets_of(loaded.program, values):
+        raise UserError(f"run {record.id} had secret inputs, which are not kept", hint="run the document again")
     check_inputs(loaded.program, values)
-    os.close(hold_alive(folder))  # waits until the last process of the earlier part is gone
     end_survivors(folder)
     if engine := choose_engine(loaded.program.processes, options):
         kill_containers(engine, container_prefix(record.id))
-    undo_moves(folder)
+    if record.status != "finished":
+        undo_moves(folder)
     resumed = Resumed(record=record, memory=remember(store, record))
-    asked = Asked(options=options, compiling=asked.compiling)
-    store.close()
-    return _run(LocalRun(document or record.document, loaded, values, asked, home, reporter, resumed), home)
+    return LocalRun(document, loaded, values, asked, home, _with_logs(options, reporter), resumed)
+
+
+def _finished(record: RunRecord) -> RunResult:
+    outputs = msgspec.msgpack.decode(record.outputs) if record.outputs else None
+    return RunResult(run=record.id, exit_code=0, outputs=spell_out(outputs))
 
 
 def remember(store: Store, record: RunRecord) -> dict[tuple[str, JobKind], Remembered]:
     """What the jobs of a run have ended with: as the store has it, and as workers journalled it before the end."""
-    journalled: dict[tuple[int, int], Outcome] = {}
+    journalled: dict[int, Outcome] = {}  # by job: of its last attempt
     for outcome in read_journals(Path(record.directory) / "journals"):
-        if outcome.ending in ("done", "skipped") and outcome.fingerprint:
-            journalled[outcome.job, outcome.attempt] = outcome
+        if outcome.fingerprint and outcome.attempt >= attempt_of(journalled.get(outcome.job)):
+            journalled[outcome.job] = outcome
     changed = _changed_inputs(msgspec.msgpack.decode(record.inputs), record.created)
     memory = {}
     for job in store.jobs(record.id):
         finished = job.state is State.JOB_FINISHED
-        known = journalled.get((job.id, job.attempt))
+        known = journalled.get(job.id)
         if finished and job.outcome is not None:
             known = msgspec.msgpack.decode(job.outcome, type=Outcome)
-        usable = known is not None and not changed and _is_there(known)
-        memory[job.name, job.kind] = Remembered(job.id, job.attempt, finished, known if usable else None)
+        # The journals may know of attempts that the store had not heard of, and directories of commands that never
+        # came to report.
+        attempt = max(job.attempt, attempt_of(known))
+        while Path(job_directory(f"{record.directory}/jobs", job.id, attempt + 1)).exists():
+            attempt += 1
+        if known is not None and (known.attempt != attempt or changed or not _is_usable(known)):
+            known = None
+        memory[job.name, job.kind] = Remembered(job.id, attempt, finished, known)
     return memory
+
+
+def attempt_of(outcome: Outcome | None) -> int:
+    """0 if there is none."""
+    return outcome.attempt if outcome is not None else 0
 
 
 def _changed_inputs(values: Any, since: float) -> bool:
@@ -112,8 +146,10 @@ def _local_path(value: Any) -> Path | None:
     return Path(path_of(value)) if str(value.get("location", "")).startswith("file:") else None
 
 
-def _is_there(outcome: Outcome) -> bool:
-    """Whether every file that a job made is there with the size that it had."""
+def _is_usable(outcome: Outcome) -> bool:
+    """Whether a job ended well and every file that it made is there with the size that it had."""
+    if outcome.ending not in ("done", "skipped"):
+        return False
     for raw in outcome.outputs.values():
         for value in files_and_directories(msgspec.msgpack.decode(raw)):
             path = _local_path(value)
@@ -159,12 +195,8 @@ def _narrowed(loaded: Loaded, options: RunOptions) -> Loaded:
     return msgspec.structs.replace(loaded, program=part, encoded=msgspec.msgpack.encode(part))
 
 
-def _run(run: LocalRun, home: Home) -> RunResult:
-    store = open_store(home.path)
-    try:
-        result = run.run(store)
-    finally:
-        store.close()
+def _run(run: LocalRun, store: Store | None = None) -> RunResult:
+    result = run.run(store)
     return msgspec.structs.replace(result, outputs=spell_out(result.outputs))
 
 

@@ -1,11 +1,12 @@
 """What is done with runs that exist: look at them, end them, remove them."""
 
 import os
-import re
 import shutil
 import signal
 import stat
+import statistics
 import time
+from array import array
 from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Literal
@@ -13,9 +14,12 @@ from typing import Literal
 import msgspec
 from msgspec import Struct
 
+from cwlbalsam.cwl.pruning import prune
+from cwlbalsam.cwl.tasks import Invocation
 from cwlbalsam.errors import UserError
 from cwlbalsam.jobs.ids import short_run_id
 from cwlbalsam.jobs.model import RunRecord, State
+from cwlbalsam.jobs.names import step_of
 from cwlbalsam.jobs.states import FINAL
 from cwlbalsam.service.home import Home
 from cwlbalsam.store import Store, StoredJob
@@ -50,6 +54,8 @@ class Ending(Struct):
     cpu_seconds: float = 0.0
     peak_memory_bytes: int = 0
     log: str = ""
+    reused: bool = False
+    command: Invocation | None = None
 
 
 class StepView(Struct, kw_only=True):
@@ -58,11 +64,13 @@ class StepView(Struct, kw_only=True):
     name: str
     total: int = 0
     done: int = 0
+    reused: int = 0  # of those done
     skipped: int = 0
     running: int = 0
     failed: int = 0
     waiting: int = 0
     wall_seconds: float = 0.0
+    median_seconds: float = 0.0
     longest_seconds: float = 0.0
     cpu_seconds: float = 0.0
     peak_memory_bytes: int = 0
@@ -102,20 +110,26 @@ def list_runs(store: Store, limit: int = 0, status: Collection[str] = ()) -> lis
 def view_steps(jobs: Iterable[StoredJob]) -> list[StepView]:
     """In the order of their first jobs."""
     steps: dict[str, StepView] = {}
+    seconds: dict[str, array[float]] = {}
     for job in jobs:
         if job.kind != "job":
             continue
-        name = re.sub(r"\[[\d,]*\]", "", job.name)
-        _count(steps.setdefault(name, StepView(name=name)), job)
+        name = step_of(job.name)
+        ending = ending_of(job)
+        _count(steps.setdefault(name, StepView(name=name)), job, ending)
+        if ending.started:
+            seconds.setdefault(name, array("d")).append(max(0.0, ending.ended - ending.started))
+    for name, found in seconds.items():
+        steps[name].median_seconds = statistics.median(found)
     return list(steps.values())
 
 
-def _count(step: StepView, job: StoredJob) -> None:
-    ending = ending_of(job)
+def _count(step: StepView, job: StoredJob, ending: Ending) -> None:
     step.total += 1
     if job.state == State.JOB_FINISHED:
         step.skipped += ending.ending == "skipped"
         step.done += ending.ending != "skipped"
+        step.reused += ending.reused
     elif job.state in FAILED_STATES:
         step.failed += 1
     elif job.state == State.RUNNING:
@@ -130,8 +144,9 @@ def _count(step: StepView, job: StoredJob) -> None:
 
 
 def shown_jobs(jobs: Iterable[StoredJob]) -> list[StoredJob]:
-    """The jobs of the user's steps; those that only structure the DAG are left out unless they failed."""
-    return [job for job in jobs if job.kind == "job" or job.state in FAILED_STATES]
+    """The jobs of the user's steps, failed ones first; those that only structure the DAG only if they failed."""
+    shown = [job for job in jobs if job.kind == "job" or job.state in FAILED_STATES]
+    return sorted(shown, key=lambda job: job.state not in FAILED_STATES)
 
 
 def find_jobs(store: Store, run_id: str, pattern: str) -> list[StoredJob]:
@@ -144,6 +159,12 @@ def find_jobs(store: Store, run_id: str, pattern: str) -> list[StoredJob]:
     if not found:
         raise UserError(f"no job '{pattern}' in run {run_id}", hint="`cwlbalsam show RUN --jobs` lists the jobs")
     return found
+
+
+def prune_results(store: Store, home: Home, seconds: float) -> int:
+    """Remove results that no run has used for this time, but none that a running one may use; says how many."""
+    running = [run.created for run in store.runs(0, ["running"]) if liveness(run) != "gone"]
+    return prune(str(home.reuse), min([time.time() - seconds, *running]))
 
 
 # --- processes -----------------------------------------------------------------------------------------------------

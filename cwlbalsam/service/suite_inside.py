@@ -43,11 +43,11 @@ def inside_executor(options: RunOptions) -> Executor:
 
 def _load_front_end(enable_dev: bool) -> None:
     """Compiling a tool of each version loads the versions' schemas, which every forked slot then has."""
-    from cwlbalsam.parser.cache import load_program
+    from cwlbalsam.parser.compile import compile_document
     from cwlbalsam.parser.options import CompileOptions
 
     with tempfile.TemporaryDirectory(prefix="cwlbalsam-test-") as folder:
         for version in (*VERSIONS, DEV_VERSION) if enable_dev else VERSIONS:
             tool = Path(folder, f"{version}.cwl")
             tool.write_text(f"{{cwlVersion: {version}, class: CommandLineTool, inputs: [], outputs: []}}")
-            load_program(str(tool), CompileOptions(enable_dev=enable_dev), None)
+            compile_document(str(tool), CompileOptions(enable_dev=enable_dev))

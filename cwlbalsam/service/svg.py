@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from xml.sax.saxutils import escape, quoteattr
 
-from cwlbalsam.service.graph import COLOURS, Cluster, Node
+from cwlbalsam.service.shapes import COLOURS, Cluster, Node
 
 CHARACTER = 6.2
 HEIGHT = 32.0
@@ -154,7 +154,7 @@ def _node_shape(node: Node, box: _Box, x: float, y: float) -> str:
     middle = x + box.width / 2
     rect = (
         f'<rect x="{x:.1f}" y="{y:.1f}" width="{box.width:.1f}" height="{box.height:.1f}" rx="{corner:.0f}" '
-        f'fill="{COLOURS[node.kind]}" stroke="#333"{dash}{width}/>'
+        f'fill="{node.fill or COLOURS[node.kind]}" stroke="#333"{dash}{width}/>'
     )
     text = f'<text x="{middle:.1f}" y="{y + 20:.1f}" text-anchor="middle">{escape(node.label)}</text>'
     if node.remark:

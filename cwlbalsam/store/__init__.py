@@ -8,6 +8,8 @@ from cwlbalsam.store import host as hosts
 from cwlbalsam.store.base import HistoryEntry, Store, StoredJob
 from cwlbalsam.store.sqlite import SCHEMA_VERSION, SqliteStore
 
+SCHEMA = Path(__file__).with_name("schema.sql")
+
 __all__ = ["HistoryEntry", "Store", "StoredJob", "open_store"]
 
 
@@ -35,12 +37,24 @@ def _migrate(path: Path) -> None:
     version = _version(path)
     if version >= SCHEMA_VERSION:
         return
+    if not path.exists():
+        _create(path)
+        return
     from cwlbalsam.store import migrate
 
-    if path.exists():
-        migrate.upgrade(path)
-    else:
-        migrate.create(path)
+    migrate.upgrade(path)
+
+
+def _create(path: Path) -> None:
+    """Makes an empty store, complete or not at all; the same as `migrate.create` without its second of imports."""
+    new = path.with_name(f"{path.name}.new")
+    new.unlink(missing_ok=True)
+    connection = sqlite3.connect(new, isolation_level=None)
+    try:
+        connection.executescript(f"BEGIN IMMEDIATE;\n{SCHEMA.read_text()}COMMIT;\nPRAGMA journal_mode = WAL;")
+    finally:
+        connection.close()
+    new.replace(path)
 
 
 def _version(path: Path) -> int:

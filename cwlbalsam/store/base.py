@@ -13,6 +13,10 @@ from cwlbalsam.jobs.states import FINAL
 RunStatus = Literal["running", "finished", "failed", "interrupted", "killed"]
 
 
+CLAIMED = ("pid", "host", "claimed", "document", "program", "outdir", "options")
+"""What a process that takes a run over may change of its record."""
+
+
 class StoredJob(BalsamJob, kw_only=True):
     """A job as it stands. message: of its last move; outcome: msgpack, once it ended; updated: time of its last move.
 
@@ -47,8 +51,8 @@ class Store(Protocol):
     def create_run(self, run: RunRecord, changes: Changes) -> None:
         """One transaction."""
 
-    def claim_run(self, run: RunRecord, pid: int, host: str, time: float) -> None:
-        """Sets an interrupted run to running again, under another process.
+    def claim_run(self, run: RunRecord, claim: RunRecord) -> None:
+        """Sets a run to running again, under the process, Program, document, options and outdir of `claim`.
 
         run: as it was read. Raises UserError if another process has claimed or ended it since then.
         """

@@ -11,6 +11,7 @@ from cwlbalsam.errors import IllegalTransition, UserError
 from cwlbalsam.jobs.model import BalsamJob, Changes, JobKind, Move, RunRecord, State
 from cwlbalsam.jobs.states import FINAL
 from cwlbalsam.store.base import (
+    CLAIMED,
     PROGRAM_KEEP_SECONDS,
     HistoryEntry,
     RunStatus,
@@ -65,11 +66,13 @@ class MemoryStore:
             del self._books[run.id]
             raise
 
-    def claim_run(self, run: RunRecord, pid: int, host: str, time: float) -> None:
+    def claim_run(self, run: RunRecord, claim: RunRecord) -> None:
         record = self._run(run.id).record
         if (record.status, record.pid, record.host, record.claimed) != (run.status, run.pid, run.host, run.claimed):
             raise claimed_by_other(run)
-        record.pid, record.host, record.claimed, record.status, record.ended = pid, host, time, "running", 0.0
+        record.status, record.ended, record.message = "running", 0.0, ""
+        for name in CLAIMED:
+            setattr(record, name, getattr(claim, name))
 
     def finish_run(
         self, run_id: str, status: RunStatus, *, outputs: bytes | None = None, message: str = "", ended: float

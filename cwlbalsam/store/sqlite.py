@@ -20,6 +20,7 @@ from cwlbalsam.jobs.model import BalsamJob, Changes, JobKind, RunRecord, State
 from cwlbalsam.jobs.states import FINAL
 from cwlbalsam.store import host as hosts
 from cwlbalsam.store.base import (
+    CLAIMED,
     PROGRAM_KEEP_SECONDS,
     HistoryEntry,
     RunStatus,
@@ -62,7 +63,8 @@ STATEMENTS = {
     " ON CONFLICT (digest) DO UPDATE SET used = excluded.used",
     "get_program": "SELECT body FROM programs WHERE digest = ?",
     "insert_run": f"INSERT INTO runs ({_RUN}) VALUES ({', '.join('?' * 16)})",
-    "claim_run": "UPDATE runs SET pid = ?, host = ?, claimed = ?, status = 'running', ended = 0, tally = NULL"
+    "claim_run": f"UPDATE runs SET {', '.join(f'{name} = ?' for name in CLAIMED)},"
+    " status = 'running', ended = 0, message = '', tally = NULL"
     " WHERE key = ? AND status = ? AND pid = ? AND host = ? AND claimed = ?",
     "finish_run": "UPDATE runs SET status = ?, outputs = ?, message = ?, ended = ?, tally = ? WHERE key = ?",
     "run_key": "SELECT key FROM runs WHERE id = ?",
@@ -132,10 +134,10 @@ class SqliteStore:
             key = self._do("insert_run", *brief, *state).lastrowid
             self._apply(key or 0, changes)
 
-    def claim_run(self, run: RunRecord, pid: int, host: str, time: float) -> None:
+    def claim_run(self, run: RunRecord, claim: RunRecord) -> None:
         with self._active_run():
             seen = (self._key(run.id), run.status, run.pid, run.host, run.claimed)
-            if self._do("claim_run", pid, host, time, *seen).rowcount != 1:
+            if self._do("claim_run", *(getattr(claim, name) for name in CLAIMED), *seen).rowcount != 1:
                 raise claimed_by_other(run)
 
     def finish_run(

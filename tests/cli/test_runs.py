@@ -121,13 +121,14 @@ def test_show_counts_the_jobs_of_each_step(store: Store, home: Home) -> None:
     shown = call("show", "0199e6a2-0002").stdout
     assert "jobs:     3 of 4 done, 1 failed\n" in shown
     assert [line.split() for line in shown.splitlines()[-3:]] == [
-        ["project", "2/2", "2.5s", "4.0s", "3.0", "MiB"],
-        ["fit", "0/1", "1", "2.5s", "2.0s", "3.0", "MiB"],
-        ["maybe", "0/1", "1", "0.0s", "0.0s", "0", "B"],
+        ["project", "2/2", "2.5s", "2.5s", "4.0s", "3.0", "MiB"],
+        ["fit", "0/1", "1", "2.5s", "2.5s", "2.0s", "3.0", "MiB"],
+        ["maybe", "0/1", "1", "0.0s", "0.0s", "0.0s", "0", "B"],
     ]
     jobs = call("show", FAILED, "--jobs").stdout.splitlines()[-4:]
-    assert jobs[2].split()[:4] == ["3", "fit", "FAILED", "1"]
-    assert jobs[2].endswith("fit failed")
+    assert jobs[0].split()[:4] == ["3", "fit", "FAILED", "1"]
+    assert jobs[0].endswith("fit failed")
+    assert "failed:   fit: fit failed\n          `cwlbalsam explain 0199e6a2-0002 3`" in shown
     assert "SKIPPED" in jobs[3]
 
 
@@ -136,7 +137,8 @@ def test_show_as_json_has_inputs_outputs_and_steps(store: Store, home: Home) -> 
     shown = json.loads(call("show", DONE, "--json").stdout)
     assert (shown["inputs"], shown["outputs"], shown["steps"][0]["name"]) == ({"n": 3}, {"o": 1}, "project")
     shown = json.loads(call("show", FAILED, "--json", "--jobs").stdout)
-    assert [(job["name"], job["state"]) for job in shown["jobs"]][2] == ("fit", "FAILED")
+    first = shown["jobs"][0]
+    assert (first["name"], first["state"]) == ("fit", "FAILED")
 
 
 def test_names_from_documents_cannot_command_the_terminal(store: Store, home: Home) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from cwlbalsam.parser.compile import compile_document
-from cwlbalsam.parser.frontend import RecordingFetcher
+from cwlbalsam.parser.fetching import RecordingFetcher
 from cwlbalsam.parser.options import CompileOptions
 from cwlbalsam.service.documents import pack_document
 from cwlbalsam.service.options import RunOptions

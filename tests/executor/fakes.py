@@ -23,6 +23,10 @@ ONE_CORE = Grant(cores=1, ram=1, tmpdir=0, outdir=0)
 class FakePrepared:
     def __init__(self, ending: str | None = None, outputs: Any = None, command: Command | None = None) -> None:
         self.ending, self.outputs, self.command = ending, outputs or {}, command
+        self.taken = None
+
+    def hide(self, text: str) -> str:
+        return text.replace("hush", "(secret)")
 
     def collect(self, exit_code: int) -> tuple[str, dict[str, Any], str]:
         return ("done" if exit_code == 0 else "failed"), {"code": exit_code}, ""

@@ -93,6 +93,7 @@ class Bench(Struct):
             assert task.job not in self.waiting, "two attempts at the same time"
             self.waiting[task.job] = task
             self.tasks.append(task)
+        self.coordinator.started([task.job for task in tasks])
 
     def cancel(self, jobs: list[int], *, unstarted: bool = False) -> None:
         assert set(jobs) <= set(self.waiting)
@@ -287,6 +288,7 @@ def test_a_scatter_runs_its_jobs_and_gathers_them_in_order() -> None:
     assert [msgspec.msgpack.decode(task.inputs["in0"]) for task in bench.waiting.values()] == list("abc")
     run_all(bench, seed=3)
     assert bench.outputs() == {"many": ["many[0]", "many[1]", "many[2]"]}
+    assert not bench.coordinator._elements._split, "a scatter that has ended holds no elements"
     added = sum(event.count for event in bench.watcher.events if isinstance(event, JobsAdded))
     assert added == sum(isinstance(event, JobEnded) for event in bench.watcher.events) == 3
 

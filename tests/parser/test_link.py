@@ -118,3 +118,32 @@ def test_both_spellings_of_a_loop_compile_to_the_same(tmp_path: Path) -> None:
     looping["loop"] = {"y": "out"}
     with pytest.raises(DocumentError, match="loops over 'y', which is no input of the step"):
         compile_text(tmp_path, workflow({"s": step(counter, **looping)}, cwlVersion="v1.3.0-dev1"), enable_dev=True)
+
+
+@pytest.mark.parametrize("place", ["hint of a step", "requirement of a workflow"])
+def test_cwltools_loop_is_refused_where_it_could_not_loop(tmp_path: Path, place: str) -> None:
+    loop = {"http://commonwl.org/cwltool#Loop": {"loopWhen": "$(true)", "loop": {}, "outputMethod": "last"}}
+    if place == "hint of a step":
+        document = workflow({"s": step(tool(), hints=loop)})
+    else:
+        document = {**workflow({"s": step(tool())}), "requirements": loop}
+    with pytest.raises(DocumentError, match="only be a requirement of a step"):
+        compile_text(tmp_path, document)
+
+
+@pytest.mark.parametrize("key", ["steps", "inputs", "outputs", "in"])
+def test_a_name_that_is_there_twice_is_told_with_both_places(tmp_path: Path, key: str) -> None:
+    one: dict[str, Any] = {"id": "s", **step(tool())}
+    document = {**workflow({}), "steps": [one]}
+    double: dict[str, Any] = {
+        "steps": one,
+        "inputs": {"id": "x", "type": "Any"},
+        "outputs": {"id": "o", "type": "Any?"},
+        "in": {"id": "x"},
+    }
+    (one if key == "in" else document)[key] = [double[key], double[key]]
+    name = double[key]["id"]
+    with pytest.raises(
+        DocumentError, match=rf"main.cwl:\d+:\d+: '{name}' is there twice under '{key}'\n    first at /.*"
+    ):
+        compile_text(tmp_path, document)

@@ -5,7 +5,8 @@ import pytest
 
 from cwlbalsam.cwl.records import Field, Link, Primitive, Program, Source, Step, ToolProcess, WorkflowProcess
 from cwlbalsam.service import graph as drawing
-from cwlbalsam.service.graph import Cluster, draw, render, to_dot, walk
+from cwlbalsam.service.graph import draw, render, to_dot, walk
+from cwlbalsam.service.shapes import Cluster
 from cwlbalsam.service.svg import write_svg
 
 ANY = Primitive(name="Any")

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from cwlbalsam.errors import IllegalTransition, UserError
@@ -126,11 +127,13 @@ def test_an_interrupted_run_is_claimed_by_another_process(store: Store) -> None:
     store.create_run(run_record(pid=1), three_jobs())
     store.finish_run(RUN, "interrupted", ended=2.0, message="by you")
     seen = store.run(RUN)
-    store.claim_run(seen, pid=2, host="h", time=3.0)
+    claim = msgspec.structs.replace(seen, pid=2, claimed=3.0, document="edited.cwl")
+    store.claim_run(seen, claim)
     with pytest.raises(UserError, match="taken over or ended by another process"):
-        store.claim_run(seen, pid=4, host="h", time=3.0)
+        store.claim_run(seen, claim)
     run = store.run(RUN)
-    assert (run.status, run.pid, run.claimed, run.ended) == ("running", 2, 3.0, 0.0)
+    assert (run.status, run.pid, run.claimed, run.ended, run.message) == ("running", 2, 3.0, 0.0, "")
+    assert run.document == "edited.cwl"
     store.apply(RUN, moves(0, State.RUNNING))
     assert store.counts(RUN)[State.RUNNING] == 1
 

@@ -1,0 +1,75 @@
+-- What all migrations together make, for a new store: importing alembic takes longer than a small run.
+-- A test holds it against them.
+CREATE TABLE alembic_version (
+    version_num VARCHAR(32) NOT NULL,
+    CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num)
+);
+INSERT INTO "alembic_version" VALUES('0001');
+CREATE TABLE edges (
+    run INTEGER NOT NULL,
+    parent INTEGER NOT NULL,
+    child INTEGER NOT NULL,
+    PRIMARY KEY (run, parent, child),
+    FOREIGN KEY(run) REFERENCES runs ("key")
+)
+ WITHOUT ROWID;
+CREATE TABLE events (
+    seq INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
+    run INTEGER NOT NULL,
+    job INTEGER NOT NULL,
+    state INTEGER NOT NULL,
+    attempt INTEGER NOT NULL,
+    time FLOAT NOT NULL,
+    message TEXT NOT NULL,
+    FOREIGN KEY(run) REFERENCES runs ("key")
+);
+CREATE TABLE jobs (
+    run INTEGER NOT NULL,
+    id INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    process INTEGER NOT NULL,
+    step_process INTEGER,
+    step_index INTEGER,
+    inputs BLOB NOT NULL,
+    state INTEGER NOT NULL,
+    attempt INTEGER NOT NULL,
+    message TEXT NOT NULL,
+    outcome BLOB,
+    updated FLOAT NOT NULL,
+    PRIMARY KEY (run, id),
+    FOREIGN KEY(run) REFERENCES runs ("key")
+)
+ WITHOUT ROWID;
+CREATE TABLE programs (
+    digest TEXT NOT NULL,
+    body BLOB NOT NULL,
+    used FLOAT NOT NULL,
+    PRIMARY KEY (digest)
+);
+CREATE TABLE runs (
+    "key" INTEGER NOT NULL,
+    id TEXT NOT NULL,
+    name TEXT NOT NULL,
+    document TEXT NOT NULL,
+    program TEXT NOT NULL,
+    created FLOAT NOT NULL,
+    claimed FLOAT NOT NULL,
+    directory TEXT NOT NULL,
+    outdir TEXT NOT NULL,
+    inputs BLOB NOT NULL,
+    options BLOB NOT NULL,
+    pid INTEGER NOT NULL,
+    host TEXT NOT NULL,
+    status TEXT NOT NULL,
+    ended FLOAT NOT NULL,
+    outputs BLOB,
+    message TEXT NOT NULL,
+    tally TEXT,
+    PRIMARY KEY ("key"),
+    UNIQUE (id),
+    FOREIGN KEY(program) REFERENCES programs (digest)
+);
+CREATE INDEX ix_runs_program ON runs (program);
+CREATE INDEX ix_events_run ON events (run);
+PRAGMA user_version = 1;
