@@ -5,13 +5,14 @@ cwltool and schema-salad would copy until memory ends, or recurse in compiled co
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 from urllib.parse import urldefrag, urljoin
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 from ruamel.yaml.events import AliasEvent, CollectionEndEvent, CollectionStartEvent
-from schema_salad.exceptions import ValidationException
+from schema_salad.exceptions import SchemaSaladException, ValidationException
 
 ALIAS = re.compile(r"(^|[\s\[{,:-])\*[^\s*]", re.MULTILINE)
 
@@ -33,8 +34,11 @@ def check_aliases(text: str) -> None:
         return  # whoever reads it tells what is wrong
 
 
-def check_imports(node: Any, uri: str, fetch: Callable[[str], Any]) -> None:
-    """Raises ValidationException if a document imports itself, be it through others. fetch: the tree at a URL."""
+def check_imports(node: Any, uri: str, fetch: Callable[[str], str]) -> None:
+    """Raises ValidationException if a document imports itself, be it through others. fetch: the text at a URL.
+
+    It reads for itself: what a loader has fetched, it resolves in another way.
+    """
     done: set[str] = set()
 
     def follow(tree: Any, base: str, above: tuple[str, ...]) -> None:
@@ -44,9 +48,16 @@ def check_imports(node: Any, uri: str, fetch: Callable[[str], Any]) -> None:
                 raise ValidationException(f"it imports itself, by `$import: {target}`")
             if url not in done:
                 done.add(url)
-                follow(fetch(url), url, (*above, url))
+                follow(_tree(fetch, url), url, (*above, url))
 
     follow(node, uri, (uri,))
+
+
+def _tree(fetch: Callable[[str], str], url: str) -> Any:
+    """What is read there, None if it cannot be: whoever needs it tells why."""
+    with suppress(YAMLError, SchemaSaladException):
+        return YAML(typ="safe", pure=True).load(fetch(url))
+    return None
 
 
 def _imports(node: Any) -> Iterator[str]:

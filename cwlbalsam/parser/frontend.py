@@ -149,7 +149,7 @@ class Library:
         )
         try:
             context, node, _ = fetch_document(source, context)
-            check_imports(node, uri, context.loader.fetch)
+            check_imports(node, uri, context.loader.fetcher.fetch_text)
             version = self._version(node, uri)
             extended = source is not uri or EXTENSIONS_MARK in context.loader.fetcher.fetch_text(uri)
             _use_schema(version, extended=extended)
