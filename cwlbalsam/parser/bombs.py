@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any
-from urllib.parse import urldefrag, urljoin
+from urllib.parse import urljoin
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
@@ -43,7 +43,7 @@ def check_imports(node: Any, uri: str, fetch: Callable[[str], str]) -> None:
 
     def follow(tree: Any, base: str, above: tuple[str, ...]) -> None:
         for target in _imports(tree):
-            url = urldefrag(urljoin(base, target))[0]
+            url = urljoin(base, target)
             if url in above:
                 raise ValidationException(f"it imports itself, by `$import: {target}`")
             if url not in done:
@@ -62,7 +62,7 @@ def _tree(fetch: Callable[[str], str], url: str) -> Any:
 
 def _imports(node: Any) -> Iterator[str]:
     if isinstance(node, Mapping):
-        if isinstance(target := node.get("$import"), str):
+        if isinstance(target := node.get("$import"), str) and "#" not in target:  # a part may import another part
             yield target
         node = list(node.values())
     if isinstance(node, list):
