@@ -29,6 +29,7 @@ from cwlbalsam.parser.expand import Expander, Expansion, Planned
 
 MAX_LOSSES = 3  # a job that has ended so many workers gets no other one
 KILLED = {-9, 137}  # exit codes of a command that was killed, as the kernel does when memory is short
+COMMIT_SECONDS = 0.02  # moves wait so long for others, to be written in one transaction
 MAX_IN_FLIGHT = 4096  # jobs at the pool; the others wait here, where each costs less memory
 BOOKKEEPING = Grant(cores=0.0, ram=0.0, tmpdir=0.0, outdir=0.0)
 
@@ -48,7 +49,8 @@ class Coordinator:
 
     `done` is set when nothing runs and nothing can start. Jobs that a stopped run has not started stay as they are,
     and those it has cancelled wait to be restarted: a resumed run goes on from there. `broken` is what went wrong in
-    the coordinator itself, in `write` or in the reporter; nothing is started or kept after that.
+    the coordinator itself, in `write` or in the reporter; nothing is started or kept after that. `later` is a loop's
+    `call_later`, to write in groups; None: each change is written at once.
     """
 
     def __init__(
@@ -73,6 +75,7 @@ class Coordinator:
         self.broken: Exception | None = None
         self.done = asyncio.Event()
         self.root = -1
+        self.later: Callable[[float, Callable[[], None]], object] | None = None
         self._memory = memory or {}
         self._retry = retry
         self._expander = Expander(program, {key: known.id for key, known in self._memory.items()})
@@ -82,6 +85,7 @@ class Coordinator:
         self._stop_on_error = stop_on_error
         self._stopping = False
         self._changes = Changes()
+        self._commit_set = False
         self._ready: deque[int] = deque()
         self._finished: deque[int] = deque()
         self._tasks: list[Task] = []
@@ -160,13 +164,34 @@ class Coordinator:
             while self._ready and not self._finished and len(self._running) < MAX_IN_FLIGHT:
                 self._prepare(self.jobs[self._ready.popleft()])
         tasks, self._tasks = self._tasks, []
-        if self._changes.jobs or self._changes.moves or self._changes.restarts:
-            changes, self._changes = self._changes, Changes()
-            self._write(changes)
+        self._commit_soon()
         if tasks:
             self.pool.submit(tasks)
         if not self._running:
             self.done.set()
+
+    def _commit_soon(self) -> None:
+        """Write what has changed: moves within a moment, new jobs before any of them is handed out.
+
+        Moves may wait because a worker journals an outcome before it tells it, so a crash loses none; jobs may not,
+        because a journal names them by ids that only the store explains.
+        """
+        changes = self._changes
+        if self.later is None or not self._running or changes.jobs or changes.restarts:
+            self._commit()
+        elif changes.moves and not self._commit_set:
+            self._commit_set = True
+            self.later(COMMIT_SECONDS, self._commit_now)
+
+    def _commit_now(self) -> None:
+        with self._ending():
+            self._commit_set = False
+            self._commit()
+
+    def _commit(self) -> None:
+        if self._changes.jobs or self._changes.moves or self._changes.restarts:
+            changes, self._changes = self._changes, Changes()
+            self._write(changes)
 
     def _release(self, number: int) -> None:
         """Count down the children of a finished job: O(children)."""

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 from msgspec import Raw, Struct
 
+from cwlbalsam.cwl.records import WorkflowProcess
 from cwlbalsam.cwl.relocation import Intent, relocate, undo
 from cwlbalsam.cwl.tasks import Settings
 from cwlbalsam.errors import EXIT_BUG, EXIT_FAILED, EXIT_INTERRUPTED, UserError
@@ -177,6 +178,7 @@ class LocalRun:
             loop.add_signal_handler(signal.SIGINT, lambda: interrupt(drain=True))
             loop.add_signal_handler(signal.SIGTERM, lambda: interrupt(drain=False))
         await pool.open(coordinator.outcomes, coordinator.started)
+        coordinator.later = loop.call_later
         try:
             coordinator.start()
             await coordinator.done.wait()
@@ -193,7 +195,11 @@ class LocalRun:
         message = coordinator.failures[0].error if coordinator.failures else ""
         if not self.interrupted:
             values = {name: msgspec.msgpack.decode(raw) for name, raw in coordinator.outputs().items()}
-            outputs = self._relocate(values)
+            try:
+                outputs = self._relocate(values)
+            except UserError as error:
+                store.finish_run(self.id, "failed", outputs=None, message=str(error), ended=time.time())
+                raise
             self._drop_obsolete(coordinator, store)
         status: RunStatus = "interrupted" if self.interrupted else "failed" if code else "finished"
         packed = mask(msgspec.msgpack.encode(outputs), self.secrets) if outputs is not None else None
@@ -224,9 +230,20 @@ class LocalRun:
             values,
             str(self.outdir),
             owned,
+            kept=[self.values, self._defaults(), self._documents()],
             checksums=self.options.compute_checksum,
             intend=lambda intended: _write_intent(intent, intended),
         )
+
+    def _defaults(self) -> list[Any]:
+        """What inputs are when nothing is given: Files that lie beside the document."""
+        processes = self.loaded.program.processes
+        defaults = [field.default for process in processes for field in process.inputs]
+        steps = [step for process in processes if isinstance(process, WorkflowProcess) for step in process.steps]
+        return defaults + [link.default for step in steps for link in step.inputs]
+
+    def _documents(self) -> list[dict[str, str]]:
+        return [{"class": "File", "location": uri} for uri in self.loaded.files]
 
     def _record(self, started: float) -> RunRecord:
         return RunRecord(

@@ -21,6 +21,7 @@ from cwlbalsam.executor.live import Remembered
 from cwlbalsam.executor.pool import SCRATCH_PREFIX, remove_scratch
 from cwlbalsam.executor.recovery import end_survivors, hold_alive
 from cwlbalsam.jobs.model import JobKind, RunRecord, State
+from cwlbalsam.jobs.names import job_directory
 from cwlbalsam.parser.cache import Loaded, load_program
 from cwlbalsam.parser.options import CompileOptions
 from cwlbalsam.service.home import Home, find_home
@@ -126,20 +127,31 @@ def _finished(record: RunRecord) -> RunResult:
 
 def remember(store: Store, record: RunRecord) -> dict[tuple[str, JobKind], Remembered]:
     """What the jobs of a run have ended with: as the store has it, and as workers journalled it before the end."""
-    journalled: dict[tuple[int, int], Outcome] = {}
+    journalled: dict[int, Outcome] = {}  # by job: of its last attempt
     for outcome in read_journals(Path(record.directory) / "journals"):
-        if outcome.ending in ("done", "skipped") and outcome.fingerprint:
-            journalled[outcome.job, outcome.attempt] = outcome
+        if outcome.fingerprint and outcome.attempt >= attempt_of(journalled.get(outcome.job)):
+            journalled[outcome.job] = outcome
     changed = _last_change(msgspec.msgpack.decode(record.inputs))
     memory = {}
     for job in store.jobs(record.id):
         finished = job.state is State.JOB_FINISHED
-        known = journalled.get((job.id, job.attempt))
+        known = journalled.get(job.id)
         if finished and job.outcome is not None:
             known = msgspec.msgpack.decode(job.outcome, type=Outcome)
-        usable = known is not None and known.started >= changed and _is_there(known)
-        memory[job.name, job.kind] = Remembered(job.id, job.attempt, finished, known if usable else None)
+        # The journals may know of attempts that the store had not heard of, and directories of commands that never
+        # came to report.
+        attempt = max(job.attempt, attempt_of(known))
+        while Path(job_directory(f"{record.directory}/jobs", job.id, attempt + 1)).exists():
+            attempt += 1
+        if known is not None and (known.attempt != attempt or known.started < changed or not _is_usable(known)):
+            known = None
+        memory[job.name, job.kind] = Remembered(job.id, attempt, finished, known)
     return memory
+
+
+def attempt_of(outcome: Outcome | None) -> int:
+    """0 if there is none."""
+    return outcome.attempt if outcome is not None else 0
 
 
 def _last_change(values: Any) -> float:
@@ -157,8 +169,10 @@ def _local_path(value: Any) -> Path | None:
     return Path(path_of(value)) if str(value.get("location", "")).startswith("file:") else None
 
 
-def _is_there(outcome: Outcome) -> bool:
-    """Whether every file that a job made is there with the size that it had."""
+def _is_usable(outcome: Outcome) -> bool:
+    """Whether a job ended well and every file that it made is there with the size that it had."""
+    if outcome.ending not in ("done", "skipped"):
+        return False
     for raw in outcome.outputs.values():
         for value in files_and_directories(msgspec.msgpack.decode(raw)):
             path = _local_path(value)
