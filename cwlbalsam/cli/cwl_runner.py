@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import click
 
 from cwlbalsam import __version__
-from cwlbalsam.cli.guard import guarded
+from cwlbalsam.cli.guard import guarded, open_closed_streams
 from cwlbalsam.cli.run import command as run
 
 NAME = "cwlbalsam-cwl-runner"
@@ -20,6 +20,7 @@ NAME = "cwlbalsam-cwl-runner"
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs, prints, and gives the exit code: 0, 1 (failed), 33 (unsupported), 130 (interrupted), 3 (a bug)."""
+    open_closed_streams()
     words = list(sys.argv[1:] if arguments is None else arguments)
     if words == ["--version"]:
         click.echo(f"{NAME} {__version__}")

@@ -41,6 +41,11 @@ def guarded(body: Callable[[], object], debug: bool = False) -> int:
     except BrokenPipeError:
         _drop_output()
         return EXIT_FAILED
+    except RecursionError:
+        click.echo("error: a value or document is nested too deeply", err=True)
+        if debug:
+            traceback.print_exc()
+        return EXIT_FAILED
     except Exception as error:
         if isinstance(error, OSError) and error.errno in DISK_TROUBLES:
             click.echo(f"error: {error.filename or 'disk'}: {error.strerror}", err=True)
@@ -48,6 +53,20 @@ def guarded(body: Callable[[], object], debug: bool = False) -> int:
         _report_bug(error, debug)
         return EXIT_BUG
     return result if isinstance(result, int) else 0
+
+
+def open_closed_streams() -> None:
+    """Put /dev/null where a caller has closed stdin, stdout or stderr: else the next file opened would take its number.
+
+    The reader or writer of a closed one is None. For an entry point, before anything is opened.
+    """
+    for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
+        if getattr(sys, name) is None:
+            opened = os.open(os.devnull, os.O_RDWR)
+            if opened != number:
+                os.dup2(opened, number)
+                os.close(opened)
+            setattr(sys, name, open(number, mode, closefd=False))  # noqa: SIM115 - for the process's whole life
 
 
 def show_problems(error: UserError) -> None:

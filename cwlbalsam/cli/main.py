@@ -8,7 +8,7 @@ from typing import NoReturn
 import click
 
 from cwlbalsam import __version__
-from cwlbalsam.cli.guard import guarded
+from cwlbalsam.cli.guard import guarded, open_closed_streams
 
 COMMANDS = {
     "run": ("cwlbalsam.cli.run", "Run a CWL document."),
@@ -86,4 +86,5 @@ def run_cli(arguments: Sequence[str]) -> int:
 
 def main() -> NoReturn:
     """The entry point."""
+    open_closed_streams()
     sys.exit(run_cli(sys.argv[1:]))

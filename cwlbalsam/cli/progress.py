@@ -125,10 +125,11 @@ class Progress(AbstractContextManager["Progress"]):
         if not wanted or not text:
             return
         clock = time.strftime("%Y-%m-%dT%H:%M:%S ") if self.options.timestamps else ""
+        text = clock + plain_lines(text)  # names, messages and what commands printed may hold what commands a terminal
         if self.live:
-            self.live.tell(clock + text)
+            self.live.tell(text)
         else:
-            click.echo(clock + text, err=True)
+            click.echo(text, err=True)
 
 
 class _Redrawing:

@@ -6,6 +6,7 @@ import click
 
 from cwlbalsam.cli.document_options import document_options, read_options
 from cwlbalsam.cli.output import print_text
+from cwlbalsam.cli.tables import plain_lines
 from cwlbalsam.errors import EXIT_FAILED
 from cwlbalsam.service.documents import Finding, check_document, report_findings
 from cwlbalsam.service.inputs import InputSource
@@ -37,8 +38,8 @@ def command(documents: tuple[str, ...], inputs: str, as_json: bool, **given: Any
 def print_finding(finding: Finding) -> None:
     """Mistakes and warnings on stderr, `X is valid CWL.` on stdout."""
     for warning in finding.warnings:
-        click.echo(f"warning: {warning}", err=True)
+        click.echo(f"warning: {plain_lines(str(warning))}", err=True)
     for problem in finding.problems:
-        click.echo(str(problem), err=True)
+        click.echo(plain_lines(str(problem)), err=True)
     if not finding.problems:
         print_text(f"{finding.document} is valid CWL.")

@@ -23,6 +23,7 @@ from typing import Any
 import msgspec
 
 from cwlbalsam.cwl.records import Js
+from cwlbalsam.cwl.values import decode_json
 
 # Taken before expressionLib runs, which may replace any global. `stringify` writes NaN and functions as null, so only
 # a text with "null" in it has to be looked at again, value by value.
@@ -54,7 +55,6 @@ NAMES = ("inputs", "self", "runtime")
 REFLECTION = re.compile(r"[\\[]|globalThis|Reflect|\bthis\b|eval|Function|constructor")
 NOT_FINITE = re.compile(rb"\xcb[\x7f\xff][\xf0-\xff]", re.DOTALL)  # msgpack float64 whose exponent is all ones
 POSITION = re.compile(r"<input>:(\d+):\d+")
-MSGPACK_INTEGERS = range(-(2**63), 2**64)
 
 
 def _names_in(code: str) -> frozenset[str]:
@@ -185,14 +185,9 @@ def _encode(values: dict[str, Any]) -> tuple[str, bool]:
 def _decode(text: str) -> Any:
     """Integers beyond 64 bits (`1e20` is written with all its digits) become floats, as no message could hold them."""
     try:
-        value = msgspec.json.decode(text)
+        return decode_json(text)
     except (msgspec.DecodeError, RecursionError):
         raise JavaScriptError("the result is nested too deeply or holds a broken character") from None
-    try:
-        msgspec.msgpack.encode(value)
-    except OverflowError:
-        return json.loads(text, parse_int=lambda digits: n if (n := int(digits)) in MSGPACK_INTEGERS else float(digits))
-    return value
 
 
 def _explain(error: Exception, library: Library, seconds: float, megabytes: int) -> JavaScriptError:

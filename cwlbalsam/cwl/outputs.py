@@ -15,8 +15,10 @@ from cwlbalsam.cwl.staging import Stage, below
 from cwlbalsam.cwl.types import accepts_null, check, matches, options_of
 from cwlbalsam.cwl.values import (
     Value,
+    decode_json,
     is_file_or_directory,
     load_listing,
+    open_regular,
     path_of_uri,
     read_contents,
     set_name,
@@ -30,6 +32,8 @@ ANY = Primitive(name="Any")
 def collect_outputs(frame: Frame, stage: Stage) -> dict[str, Any]:
     """All declared outputs of a finished tool. Raises JobError if one is missing, of a wrong type, or not its own."""
     process = frame.process
+    if os.path.islink(stage.outdir):
+        raise JobError("the job has put a link in the place of its output directory")
     settling = Settling(stage, frame.settings.compute_checksum)
     outputs = _written_outputs(stage)
     if outputs is None:
@@ -59,16 +63,18 @@ def _written_outputs(stage: Stage) -> dict[str, Any] | None:
     """What the tool itself says its outputs are."""
     path = f"{stage.outdir}/cwl.output.json"
     try:
-        with open(path, "rb") as file:
+        with open_regular(path) as file:
             text = file.read()
     except FileNotFoundError:
         return None
     except OSError as error:
         raise JobError(f"cannot read {path}: {error.strerror}") from error
     try:
-        outputs = msgspec.json.decode(text)
+        outputs = decode_json(text)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise JobError(f"{path} is not JSON: {error}") from error
+    except RecursionError as error:
+        raise JobError(f"{path} is nested too deeply") from error
     if not isinstance(outputs, dict):
         raise JobError(f"{path} must hold an object that maps outputs to values, not {summary(outputs)}")
     return outputs

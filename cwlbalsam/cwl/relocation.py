@@ -4,7 +4,7 @@ import errno
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any, Literal
 
 from msgspec import Struct
@@ -15,6 +15,7 @@ from cwlbalsam.cwl.staging import below
 from cwlbalsam.cwl.values import (
     Value,
     check_name,
+    files_and_directories,
     is_remote,
     list_directory,
     outermost,
@@ -58,15 +59,17 @@ def relocate(
     outdir: str,
     owned: str,
     *,
+    kept: Any = None,
     checksums: bool = True,
     intend: Callable[[Intent], None] = lambda _: None,
 ) -> dict[str, Any]:
     """Bring final outputs into `outdir` and return the output object with their new locations.
 
-    outputs is changed. owned: the run's own directory; what lies in it is moved, anything else copied. intend: is told
-    what is to be done before it is begun.
+    outputs is changed. owned: the run's own directory; what lies in it is moved, anything else copied. kept: values
+    with the Files and Directories that no output may replace: the user's. What else has the name of an output is
+    replaced, as an earlier run's. intend: is told what is to be done before it is begun.
     """
-    relocation = plan_relocation(outputs, outdir, owned)
+    relocation = plan_relocation(outputs, outdir, owned, kept)
     intend(_intent(relocation.actions))
     perform(relocation.actions)
     for found in outermost(relocation.outputs):
@@ -74,9 +77,9 @@ def relocate(
     return relocation.outputs
 
 
-def plan_relocation(outputs: dict[str, Any], outdir: str, owned: str) -> Relocation:
+def plan_relocation(outputs: dict[str, Any], outdir: str, owned: str, kept: Any = None) -> Relocation:
     """Decide where everything goes, without touching a file. outputs is changed."""
-    planner = _Planner(os.path.abspath(outdir), os.path.realpath(owned))
+    planner = _Planner(os.path.abspath(outdir), os.path.realpath(owned), kept)
     for found in outermost(outputs):
         planner.place(found, planner.outdir)
     return Relocation(outputs, planner.actions())
@@ -97,10 +100,11 @@ class _RealPaths:
 
 
 class _Planner:
-    def __init__(self, outdir: str, owned: str) -> None:
+    def __init__(self, outdir: str, owned: str, kept: Any) -> None:
         self._real = _RealPaths()
         self.outdir = outdir
         self.owned = owned
+        self.kept = kept
         self._prepare: list[Action] = []
         self._transfers: dict[tuple[str, str], str] = {}  # (real source, target folder and name asked for) -> target
         self._sources: dict[str, str] = {}  # target -> real source
@@ -114,7 +118,7 @@ class _Planner:
         members = list(_group(value))
         sources = [_source(member, self._real) for member in members]
         known = [self._known(source, folder, member) for source, member in zip(sources, members, strict=True)]
-        names = self._names(members, known, folder)
+        names = self._names(members, sources, known, folder)
         for member, source, target, name in zip(members, sources, known, names, strict=True):
             if target is None:
                 target = f"{folder}/{name}"
@@ -128,7 +132,9 @@ class _Planner:
     def _known(self, source: str | None, folder: str, member: Value) -> str | None:
         return None if source is None else self._transfers.get((source, f"{folder}/{member['basename']}"))
 
-    def _names(self, members: list[Value], known: list[str | None], folder: str) -> list[str]:
+    def _names(
+        self, members: list[Value], sources: list[str | None], known: list[str | None], folder: str
+    ) -> list[str]:
         """Free names for a group: its own, or all with the same number."""
         group = (folder, *(member["basename"] for member in members))
         number = self._numbers.get(group, 0) + 1  # a scatter's outputs have one name: the search must not start anew
@@ -137,8 +143,8 @@ class _Planner:
             names = [_numbered(member["basename"], members[0], number) for member in members]
             fresh = [f"{folder}/{name}" for name, target in zip(names, known, strict=True) if target is None]
             if len(set(fresh)) == len(fresh) and all(
-                self._is_free(f"{folder}/{name}", member)
-                for name, member, target in zip(names, members, known, strict=True)
+                self._is_free(f"{folder}/{name}", member, source)
+                for name, member, source, target in zip(names, members, sources, known, strict=True)
                 if target is None
             ):
                 return names
@@ -146,12 +152,32 @@ class _Planner:
                 raise JobError(f"output {members[0]['basename']!r} has two secondary files of one name")
             number += 1
 
-    def _is_free(self, target: str, member: Value) -> bool:
+    def _is_free(self, target: str, member: Value, source: str | None) -> bool:
         if target in self._taken:
             return False
         if not os.path.lexists(target):
             return True
+        real = os.path.realpath(target)
+        if real == source:
+            return True  # it is in its place already
+        if self._is_kept(real):
+            return False
         return os.path.isdir(target) is (member["class"] == "Directory")  # an earlier run's, to be replaced or merged
+
+    def _is_kept(self, real: str) -> bool:
+        """Whether it is the user's, lies in a directory of the user's, or has something of the user's in it."""
+        files, folders = self._kept_paths
+        return real in folders or _within(real, files)
+
+    @cached_property
+    def _kept_paths(self) -> tuple[set[str], set[str]]:
+        """Real paths of what is kept, and all folders above them."""
+        paths = {os.path.realpath(path_of(found)) for found in files_and_directories(self.kept) if _is_local(found)}
+        folders: set[str] = set()
+        for path in paths:
+            while (path := os.path.dirname(path)) not in folders:
+                folders.add(path)
+        return paths, folders
 
     def _put(self, member: Value, source: str | None, target: str, folder: str) -> None:
         self._taken.add(target)
@@ -183,6 +209,10 @@ class _Planner:
         if not below(source, self.owned):
             return False
         return not os.path.isdir(source) or not any(_leaves(link, source) for link in _links(source))
+
+
+def _is_local(value: Value) -> bool:
+    return isinstance(location := value.get("location"), str) and location.startswith("file:")
 
 
 def _within(path: str, places: set[str]) -> bool:

@@ -53,6 +53,8 @@ class Settling:
 
     def _seen(self, value: Value) -> str:
         path = value.get("path")
+        if "\0" in (path or ""):
+            raise JobError(f"output path {path!r} holds a NUL character")
         if path is None:
             location: str = value["location"]
             path = path_of_uri(location) if location.startswith("/") or ":" in location else unquote(location)
@@ -199,7 +201,7 @@ def _relink(entry: str, target: str) -> None:
 def checksum_of(path: str) -> str:
     """CWL's checksum of a file: sha1$ and hexadecimal digits."""
     try:
-        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # it may have become a FIFO since it was seen
         try:
             digest = hashlib.sha1(usedforsecurity=False)
             while data := os.read(file, _BLOCK):

@@ -48,6 +48,8 @@ class Stage:
         self.changes_inputs = False  # in place
         self._folders: list[dict[str, str]] = []  # name -> location
         self._alone: set[int] = set()
+        self._known: dict[tuple[tuple[str, str], ...], int] = {}  # names and locations of a group -> its folder
+        self._searched: dict[str, int] = {}  # name -> where its search for a folder goes on
 
     # --- staging inputs ------------------------------------------------------------------------------------------
 
@@ -81,17 +83,24 @@ class Stage:
 
     def _folder_for(self, names: dict[str, str]) -> int:
         """Lone files share a folder; a file with secondary files has one of its own, for tools that look around."""
-        alone = len(names) > 1
-        for number, taken in enumerate(self._folders):
-            if number in self._alone:
-                if taken == names:
-                    return number
-            elif not alone and all(taken.get(name, source) == source for name, source in names.items()):
-                return number
-        if alone:
-            self._alone.add(len(self._folders))
-        self._folders.append({})
-        return len(self._folders) - 1
+        key = tuple(sorted(names.items()))
+        if key not in self._known:
+            if len(names) > 1:
+                self._known[key] = len(self._folders)
+                self._alone.add(len(self._folders))
+            else:
+                self._known[key] = self._free_folder(key[0][0])
+            if self._known[key] == len(self._folders):
+                self._folders.append({})
+        return self._known[key]
+
+    def _free_folder(self, name: str) -> int:
+        """The first shared folder without the name; a scatter's outputs have one name: no search starts anew."""
+        number = self._searched.get(name, 0)
+        while number in self._alone:
+            number += 1
+        self._searched[name] = number + 1
+        return number
 
     def _folder(self, root: str, number: int) -> str:
         """On the host further folders lie beside the first, where no input's name can be in their way."""

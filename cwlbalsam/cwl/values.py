@@ -1,10 +1,15 @@
 """File and Directory values: dicts with `class`, and a `location` (a URI) or literal `contents` or `listing`."""
 
+import errno
+import json
 import os
 import re
+import stat
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, BinaryIO
 from urllib.parse import quote, unquote
+
+import msgspec
 
 from cwlbalsam.errors import JobError
 
@@ -13,6 +18,7 @@ Value = dict[str, Any]
 _PLAIN = re.compile(r"[A-Za-z0-9_.\-~/]*").fullmatch
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*):").match
 CONTENTS_LIMIT = 64 * 1024
+MSGPACK_INTEGERS = range(-(2**63), 2**64)
 
 
 def uri_of(path: str) -> str:
@@ -184,10 +190,34 @@ def summary(value: Any, limit: int = 200) -> str:
     return text if len(text) <= limit else text[:limit] + "..."
 
 
+def open_regular(path: str) -> BinaryIO:
+    """A file opened for reading. Raises OSError for a FIFO or device: one that never ends would stop the worker."""
+    number = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    mode = os.fstat(number).st_mode
+    if not stat.S_ISREG(mode):
+        os.close(number)
+        kind = errno.EISDIR if stat.S_ISDIR(mode) else errno.EINVAL
+        raise OSError(kind, "it is a directory" if kind == errno.EISDIR else "it is not a regular file", path)
+    return os.fdopen(number, "rb")
+
+
+def decode_json(text: str | bytes) -> Any:
+    """JSON that others have written. Integers beyond 64 bits, which no message can hold, become floats.
+
+    Raises msgspec.DecodeError, and RecursionError if it is nested too deeply to be passed on.
+    """
+    value = msgspec.json.decode(text)
+    try:
+        msgspec.msgpack.encode(value)
+    except OverflowError:
+        return json.loads(text, parse_int=lambda digits: n if (n := int(digits)) in MSGPACK_INTEGERS else float(digits))
+    return value
+
+
 def read_contents(path: str, version: str) -> str:
     """For loadContents. v1.2 refuses files beyond 64 KiB, before that the first 64 KiB are meant."""
     try:
-        with open(path, "rb") as file:
+        with open_regular(path) as file:
             data = file.read(CONTENTS_LIMIT + 1)
     except OSError as error:
         raise JobError(f"loadContents: cannot read {path}: {error.strerror}") from error

@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     import asyncio
 
 
+SCRATCH_PREFIX = "cwlbalsam-"
+
+
 class _Link(Struct, eq=False):
     """The connection to one worker, and the Programs that it knows."""
 
@@ -65,7 +68,7 @@ class WorkerPool:
         self._settings = settings
         self._programs = programs
         self._dispatcher = Dispatcher(capacity)
-        self._scratch = Path(tempfile.mkdtemp(prefix="cwlbalsam-", dir=scratch))
+        self._scratch = Path(tempfile.mkdtemp(prefix=SCRATCH_PREFIX, dir=scratch))
         self.keep_scratch = False
         self._journals = journals
         self._prepare = prepare

@@ -18,6 +18,9 @@ from cwlbalsam.executor.workbench import CLEAN_UP_SECONDS, GRACE_SECONDS, Prepar
 FLUSH_SECONDS = 0.005
 """Outcomes wait this long for company while other tasks keep the worker busy."""
 
+MAX_PATIENCE = 3_600_000.0
+"""Milliseconds; poll knows no more than 31 bits of them."""
+
 
 class Worker:
     def __init__(
@@ -62,7 +65,7 @@ class Worker:
         moments = [self._timers[0][0]] if self._timers else []
         if self._outcomes:
             moments.append(self._first_outcome + FLUSH_SECONDS)
-        return max(0.0, (min(moments) - time.monotonic()) * 1000) if moments else None
+        return min(max(0.0, (min(moments) - time.monotonic()) * 1000), MAX_PATIENCE) if moments else None
 
     def _drain_wakeup(self) -> None:
         try:

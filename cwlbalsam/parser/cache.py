@@ -25,12 +25,13 @@ FETCH_SECONDS = 30.0
 
 
 class Loaded(msgspec.Struct, frozen=True):
-    """A Program, its msgpack as workers get it, and the compiler's doubts."""
+    """A Program, its msgpack as workers get it, the compiler's doubts, and the URLs of all that was read."""
 
     program: Program
     encoded: bytes
     warnings: tuple[Problem, ...]
     cached: bool
+    files: tuple[str, ...] = ()
 
 
 def load_program(name: str, options: CompileOptions, folder: Path | None) -> Loaded:
@@ -87,7 +88,7 @@ def _read(path: Path) -> Loaded | None:
 
 def _loaded(entry: Good, *, cached: bool) -> Loaded:
     program = msgspec.msgpack.decode(entry.program, type=Program)
-    return Loaded(program, entry.program, entry.warnings, cached=cached)
+    return Loaded(program, entry.program, entry.warnings, cached=cached, files=tuple(entry.files))
 
 
 def _digest(url: str) -> str:
@@ -113,7 +114,8 @@ def _write(path: Path, entry: Good) -> None:
     import tempfile
 
     with suppress(OSError):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.parent.mkdir(parents=True, exist_ok=True, mode=0o700)  # the home: its store holds inputs
+        path.parent.mkdir(exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=".new-")
         with os.fdopen(handle, "wb") as file:
             file.write(msgspec.msgpack.encode(entry))

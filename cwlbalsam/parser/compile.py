@@ -32,6 +32,16 @@ def compile_document(name: str, options: CompileOptions | None = None) -> Compil
     Raises DocumentError with all its mistakes, UnsupportedError if it asks for what is not supported.
     """
     options = options or CompileOptions()
+    try:
+        return _compile(name, options)
+    except RecursionError as error:
+        raise DocumentError([Problem(name, "the document is nested too deeply")]) from error
+    except UnicodeEncodeError as error:
+        hint = "write the whole character, or both halves"
+        raise DocumentError([Problem(name, "a text holds half of a character, as \\ud83d is", hint)]) from error
+
+
+def _compile(name: str, options: CompileOptions) -> Compiled:
     library = Library(enable_dev=options.enable_dev, strict=options.strict)
     uri = library.resolve(name)
     linker = Linker(library, _overrides(library, uri, options), with_ontology=not options.skip_schemas)

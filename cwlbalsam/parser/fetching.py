@@ -1,24 +1,19 @@
 """Texts that documents are made of: fetched, remembered, and checked before a YAML reader sees them."""
 
 import hashlib
-import itertools
 import re
 from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
-from ruamel.yaml.nodes import MappingNode
 from schema_salad.exceptions import ValidationException
 from schema_salad.fetcher import DefaultFetcher
 
+from cwlbalsam.parser.bombs import check_aliases
+
 MAX_DEPTH = 1000  # of brackets; the YAML reader takes quadratic time
-FREE_NODES = 1_000_000  # beyond these, a document may not grow more than tenfold by its aliases
 SURROGATE_PAIR = re.compile(r"\\u(d[89ab][0-9a-f]{2})\\u(d[c-f][0-9a-f]{2})", re.IGNORECASE)
-FREE_ALIASES = 20
-ALIAS = re.compile(r"(?<![\w*)])\*\w")
 
 
 class RecordingFetcher(DefaultFetcher):  # type: ignore[misc]
@@ -30,6 +25,8 @@ class RecordingFetcher(DefaultFetcher):  # type: ignore[misc]
 
     def fetch_text(self, url: str, content_types: list[str] | None = None) -> str:
         """See DefaultFetcher."""
+        if url.startswith("file:"):
+            _check_regular(unquote(urlsplit(url).path))
         builtin = isinstance(self.cache.get(url), str)
         try:
             text = super().fetch_text(url, content_types)
@@ -37,7 +34,7 @@ class RecordingFetcher(DefaultFetcher):  # type: ignore[misc]
             raise ValidationException(f"{show_uri(url)} is not a text in UTF-8 (byte {error.start})") from error
         if not builtin and url not in self.files:
             _check_depth(text)
-            _check_aliases(text)
+            check_aliases(text, show_uri(url))
             # Of a file's bytes, since reading it as text has changed its line ends.
             data = Path(unquote(urlsplit(url).path)).read_bytes() if url.startswith("file:") else text.encode()
             self.files[url] = hashlib.sha256(data).hexdigest()
@@ -70,24 +67,8 @@ def _check_depth(text: str) -> None:
             raise ValidationException("nested too deeply")
 
 
-def _check_aliases(text: str) -> None:
-    """Refuse YAML whose aliases expand to far more than was written: every use of one is walked."""
-    if len(ALIAS.findall(text)) < FREE_ALIASES:
-        return
-    sizes: dict[int, int] = {}
-
-    def size(node: Any) -> int:
-        if node is None or isinstance(node.value, str):
-            return 1
-        if id(node) not in sizes:
-            sizes[id(node)] = 1  # a node inside itself: found out by the loader
-            inner = itertools.chain(*node.value) if isinstance(node, MappingNode) else node.value
-            sizes[id(node)] = 1 + sum(map(size, inner))
-        return sizes[id(node)]
-
-    try:
-        total = size(YAML(typ="safe", pure=True).compose(text))
-    except YAMLError:
-        return  # a text to include, or a mistake that the loader will tell
-    if total > FREE_NODES + 10 * len(text):
-        raise ValidationException("its aliases expand to too much")
+def _check_regular(path: str) -> None:
+    """Raises ValidationException for a device, or a FIFO that no shell has made: it may never end."""
+    file, given = Path(path), path.startswith(("/dev/fd/", "/dev/stdin", "/proc/"))
+    if file.exists() and not file.is_file() and not given:
+        raise ValidationException(f"{path} is not a regular file")

@@ -5,7 +5,7 @@ The only module, with `parser.ontology`, that imports them (0.5 s): import it la
 
 import logging
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
@@ -15,11 +15,13 @@ from urllib.parse import urldefrag, urljoin
 from cwltool import process as cwltool_process
 from cwltool.context import LoadingContext
 from cwltool.load_tool import default_loader, fetch_document, resolve_and_validate_document, resolve_tool_uri
+from ruamel.yaml.error import YAMLError
 from schema_salad.exceptions import SchemaSaladException, ValidationException
 from schema_salad.sourceline import SourceLine, cmap
 
 from cwlbalsam.errors import DocumentError, Problem, UnsupportedError, did_you_mean
 from cwlbalsam.parser.address import document_uri
+from cwlbalsam.parser.bombs import check_imports, write_out_aliases
 from cwlbalsam.parser.fetching import RecordingFetcher, show_uri
 from cwlbalsam.parser.options import UNREADABLE
 
@@ -36,6 +38,8 @@ NO_FILE = "test"  # where schema-salad says a node stands that it made itself
 UNDEFINED = re.compile(r"contains undefined reference to '(file://[^']*)'")
 UNREACHABLE = re.compile(r"(Field '.*') contains undefined reference to '(https?://[^']*)'")
 UNKNOWN_CLASS = re.compile(r"Field 'class' contains undefined reference to '(https?://.*)'")
+MALFORMED = (TypeError, ValueError, LookupError, AttributeError, AssertionError, StopIteration, YAMLError)
+"""What cwltool and schema-salad raise, before they validate, where a node is of a kind that they do not reckon with."""
 
 logging.getLogger("cwltool").setLevel(logging.ERROR)
 logging.getLogger("salad").setLevel(logging.ERROR)
@@ -98,7 +102,7 @@ class Library:
         if isinstance(document.root, Mapping):
             return document.root, document
         for node in document.root:
-            if node["id"] == f"{document.uri}#main":
+            if isinstance(node, Mapping) and node.get("id") == f"{document.uri}#main":
                 return node, document
         raise _missing_fragment(f"{document.uri}#main", document)
 
@@ -142,19 +146,21 @@ class Library:
         )
         try:
             context, node, _ = fetch_document(source, context)
+            check_imports(node, uri, default_loader(self._fetcher).fetch)  # a loader of its own: it remembers trees
             version = self._version(node, uri)
-            extended = source is not uri or EXTENSIONS_MARK in context.loader.fetcher.fetch_text(uri)
-            _use_schema(version, extended=extended)
+            text = context.loader.fetcher.fetch_text(uri) if source is uri else EXTENSIONS_MARK
+            write_out_aliases(node, text)
+            _use_schema(version, extended=EXTENSIONS_MARK in text)
             context, _ = resolve_and_validate_document(context, node, uri)
             root, metadata = context.loader.resolve_ref(uri)
         except SchemaSaladException as error:
             raise _document_error(list(_problems(error, uri, context)), uri) from error
-        except StopIteration as error:  # of the YAML reader: not even null was found
-            raise DocumentError([Problem(show_uri(uri), "the document is empty")]) from error
         except RecursionError as error:
             raise DocumentError(
                 [Problem(show_uri(uri), "the document is nested too deeply, or imports itself")]
             ) from error
+        except MALFORMED as error:
+            raise DocumentError([_malformed(error, uri, self.files)]) from error
         return Document(
             uri=uri,
             root=root,
@@ -215,6 +221,23 @@ def _document_error(problems: list[Problem], uri: str) -> DocumentError:
     if found and found[0] and all(match and not match[1].startswith(urljoin(uri, ".")) for match in found):
         return UnsupportedError(f"unsupported requirement {found[0][1]}", place=problems[0].place)
     return DocumentError(problems)
+
+
+def _malformed(error: Exception, uri: str, read: Collection[str]) -> Problem:
+    """Only the traceback knows how far they had come: the place is that of the innermost node they held."""
+    place, trace, known = show_uri(uri), error.__traceback__, set(map(show_uri, read))
+    while trace is not None:
+        for value in list(trace.tb_frame.f_locals.values()):
+            position = getattr(value, "lc", None)
+            name = show_uri(getattr(position, "filename", ""))
+            if position is not None and position.line is not None and name in known:
+                place = f"{name}:{position.line + 1}:{position.col + 1}"
+        trace = trace.tb_next
+    if isinstance(error, StopIteration):
+        return Problem(place, "the document is empty")
+    kind = f"it has no {error}" if isinstance(error, KeyError) else str(error)
+    hint = "something here is of another kind than CWL says: a list for a string, say, or a number for a mapping"
+    return Problem(place, f"this is not CWL: {kind}", hint)
 
 
 def _suggestion(message: str, names: list[str]) -> str:

@@ -43,6 +43,8 @@ class TypeLowering:
             return PRIMITIVES.get(value) or self._named(value, owner, side)
         if isinstance(value, Mapping):
             return self._compound(owner.child(value), side)
+        if not isinstance(value, list):
+            raise DocumentError([Problem(owner.place("type"), f"this is not a type: {value!r:.80}")])
         options: list[Type] = []
         for entry in value:
             lowered = self.type(entry, owner, side)

@@ -64,6 +64,8 @@ def read_file(name: str, base: Path) -> TextFile:
     if is_address(name):
         return TextFile(name, name, _fetch(name))
     path = uri_path(name) if name.startswith("file:") else name
+    if Path(path).is_char_device() and not path.startswith(("/dev/fd/", "/dev/std", "/dev/null", "/dev/tty", "/proc/")):
+        raise UserError(f"{path} is a device, not a file")
     try:
         text = Path(path).read_text(encoding="utf-8-sig")
     except FileNotFoundError:

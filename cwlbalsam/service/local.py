@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 from msgspec import Raw, Struct
 
+from cwlbalsam.cwl.records import WorkflowProcess
 from cwlbalsam.cwl.relocation import Intent, relocate, undo
 from cwlbalsam.cwl.removal import remove_tree
 from cwlbalsam.cwl.tasks import Settings
@@ -186,13 +187,17 @@ class LocalRun:
         message = coordinator.failures[0].error if coordinator.failures else ""
         if not self.interrupted:
             values = {name: msgspec.msgpack.decode(raw) for name, raw in coordinator.outputs().items()}
-            outputs = self._relocate(values)
+            try:
+                outputs = self._relocate(values)
+            except UserError as error:
+                store.finish_run(self.id, "failed", outputs=None, message=str(error), ended=time.time())
+                raise
             self._drop_obsolete(coordinator, store)
         status: RunStatus = "interrupted" if self.interrupted else "failed" if code else "finished"
         packed = mask(msgspec.msgpack.encode(outputs), self.secrets) if outputs is not None else None
         store.finish_run(self.id, status, outputs=packed, message=message, ended=time.time())
         if not code and not self.options.keep:
-            _clean(self.folder)
+            clean_up(self.folder)
         self.reporter.report(RunEnded(self.id, status, time.time() - started))
         return RunResult(run=self.id, exit_code=code, outputs=outputs, failures=coordinator.failures)
 
@@ -217,9 +222,20 @@ class LocalRun:
             values,
             str(self.outdir),
             owned,
+            kept=[self.values, self._defaults(), self._documents()],
             checksums=self.options.compute_checksum,
             intend=lambda intended: _write_intent(intent, intended),
         )
+
+    def _defaults(self) -> list[Any]:
+        """What inputs are when nothing is given: Files that lie beside the document."""
+        processes = self.loaded.program.processes
+        defaults = [field.default for process in processes for field in process.inputs]
+        steps = [step for process in processes if isinstance(process, WorkflowProcess) for step in process.steps]
+        return defaults + [link.default for step in steps for link in step.inputs]
+
+    def _documents(self) -> list[dict[str, str]]:
+        return [{"class": "File", "location": uri} for uri in self.loaded.files]
 
     def _record(self, started: float) -> RunRecord:
         return RunRecord(
@@ -290,9 +306,9 @@ def _reuse_folder(options: RunOptions, home: Home) -> str:
     return str(folder)
 
 
-def _clean(folder: Path) -> None:
+def clean_up(folder: Path) -> None:
     """Remove what the run has left, but for what its commands printed."""
-    for shard in (folder / "jobs").iterdir():
+    for shard in (folder / "jobs").glob("*"):
         for entry in os.scandir(shard):
             if entry.is_dir(follow_symlinks=False):
                 _remove_directory(entry.path)

@@ -3,6 +3,7 @@
 import math
 import os
 import shutil
+import time
 from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from cwlbalsam.cwl.removal import remove_tree
 from cwlbalsam.cwl.tasks import Outcome
 from cwlbalsam.cwl.values import files_and_directories, path_of
 from cwlbalsam.errors import UserError
@@ -17,6 +19,7 @@ from cwlbalsam.executor.containers import container_prefix
 from cwlbalsam.executor.events import Event, JobEnded, Reporter, Silent, Warned
 from cwlbalsam.executor.journal import read_journals
 from cwlbalsam.executor.live import Remembered
+from cwlbalsam.executor.pool import SCRATCH_PREFIX
 from cwlbalsam.executor.recovery import end_survivors, hold_alive
 from cwlbalsam.jobs.model import JobKind, RunRecord, State
 from cwlbalsam.jobs.names import job_directory
@@ -24,7 +27,7 @@ from cwlbalsam.parser.cache import Loaded, load_program
 from cwlbalsam.parser.options import CompileOptions
 from cwlbalsam.service.home import Home, find_home
 from cwlbalsam.service.inputs import InputSource, JobOrder, check_inputs, load_inputs, read_job_file
-from cwlbalsam.service.local import LocalRun, Resumed, RunResult, make_writable, undo_moves
+from cwlbalsam.service.local import LocalRun, Resumed, RunResult, clean_up, make_writable, undo_moves
 from cwlbalsam.service.masking import secrets_of
 from cwlbalsam.service.options import Asked, RunOptions
 from cwlbalsam.service.overrides import compile_options
@@ -73,6 +76,7 @@ def resume_run(
         try:
             record = store.run(record.id)  # another process may have ended it before we had the lock
             if record.status == "finished" and not document:
+                _clean_up_after(record)
                 return _finished(record)
             return _run(_taken_up(store, record, home, changes, document, reporter or Silent()), store)
         finally:
@@ -96,10 +100,25 @@ def _taken_up(
     end_survivors(folder)
     if engine := choose_engine(loaded.program.processes, options):
         kill_containers(engine, container_prefix(record.id))
+    _remove_scratch(folder)
     if record.status != "finished":
         undo_moves(folder)
     resumed = Resumed(record=record, memory=remember(store, record))
     return LocalRun(document, loaded, values, asked, home, _with_logs(options, reporter), resumed)
+
+
+def _clean_up_after(record: RunRecord) -> None:
+    """A run may have been killed between its end in the store and the end of its folder."""
+    folder = Path(record.directory)
+    end_survivors(folder)
+    _remove_scratch(folder)
+    if not msgspec.msgpack.decode(record.options, type=Asked).options.keep:
+        clean_up(folder)
+
+
+def _remove_scratch(folder: Path) -> None:
+    for scratch in folder.glob(f"{SCRATCH_PREFIX}*"):
+        remove_tree(str(scratch))
 
 
 def _finished(record: RunRecord) -> RunResult:
@@ -113,7 +132,7 @@ def remember(store: Store, record: RunRecord) -> dict[tuple[str, JobKind], Remem
     for outcome in read_journals(Path(record.directory) / "journals"):
         if outcome.fingerprint and outcome.attempt >= attempt_of(journalled.get(outcome.job)):
             journalled[outcome.job] = outcome
-    changed = _changed_inputs(msgspec.msgpack.decode(record.inputs), record.created)
+    changed = _last_change(msgspec.msgpack.decode(record.inputs))
     memory = {}
     for job in store.jobs(record.id):
         finished = job.state is State.JOB_FINISHED
@@ -125,7 +144,7 @@ def remember(store: Store, record: RunRecord) -> dict[tuple[str, JobKind], Remem
         attempt = max(job.attempt, attempt_of(known))
         while Path(job_directory(f"{record.directory}/jobs", job.id, attempt + 1)).exists():
             attempt += 1
-        if known is not None and (known.attempt != attempt or changed or not _is_usable(known)):
+        if known is not None and (known.attempt != attempt or known.started < changed or not _is_usable(known)):
             known = None
         memory[job.name, job.kind] = Remembered(job.id, attempt, finished, known)
     return memory
@@ -136,10 +155,15 @@ def attempt_of(outcome: Outcome | None) -> int:
     return outcome.attempt if outcome is not None else 0
 
 
-def _changed_inputs(values: Any, since: float) -> bool:
-    """Whether a file that the user gave was written after the run had begun."""
+def _last_change(values: Any) -> float:
+    """When a file that the user gave was last written: what began before may have read what it was before.
+
+    Times that are still to come say nothing.
+    """
     files = [path for value in files_and_directories(values) if (path := _local_path(value)) is not None]
-    return any(not path.exists() or path.stat().st_mtime > since for path in files)
+    times = [path.stat().st_mtime if path.exists() else math.inf for path in files]
+    now = time.time()
+    return max((moment for moment in times if moment <= now or moment == math.inf), default=0.0)
 
 
 def _local_path(value: Any) -> Path | None:

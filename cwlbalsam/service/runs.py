@@ -216,7 +216,7 @@ def kill_run(store: Store, run: RunRecord, wait_seconds: float = 30.0) -> str:
             f"run {short_run_id(run.id)} runs on host '{run.host}'", hint=f"use `cwlbalsam kill` on '{run.host}'"
         )
     if found == "alive":
-        os.kill(run.pid, signal.SIGINT)
+        os.kill(run.pid, signal.SIGTERM)  # the first SIGINT would only let the jobs run to their ends
         until = time.monotonic() + wait_seconds
         while liveness(run) == "alive":
             if time.monotonic() > until:

@@ -168,7 +168,7 @@ def test_kill_interrupts_the_process_of_the_run(store: Store, home: Home) -> Non
         add_run(store, home, RUNNING, pid=process.pid, created=time.time())
         result = call("kill", "0199")
         assert result.stderr == "0199e6a2-0003 killed\n"
-        assert process.wait() == -signal.SIGINT
+        assert process.wait() == -signal.SIGTERM
     assert store.run(RUNNING).status == "killed"
     again = call("kill", RUNNING)
     assert (again.exit_code, again.stderr) == (1, "error: run 0199e6a2-0003 is not running: it is killed\n")

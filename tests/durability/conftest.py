@@ -14,7 +14,7 @@ def place(tmp_path: Path) -> Iterator[Place]:
     place = Place(tmp_path)
     yield place
     try:
-        place.wait_until_alone(20)
+        place.wait_until_alone(30)
     finally:
         with suppress(ValueError):
             kill(*(int(found.split()[0]) for found in place.survivors()))

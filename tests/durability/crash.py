@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.durability.place import Place, children, descendants, kill
+from tests.durability.place import Place, children, descendants, fork_server, kill
 
 MOST_KILLS_A_RUN = 6
 MOMENTS = ("early", "any", "any", "any", "relocation")
@@ -86,7 +86,7 @@ class Trial:
 
     def _kill(self, process: subprocess.Popen[str], what: str) -> bool:
         """Whether the coordinator is gone."""
-        server = children(process.pid)[:1]
+        server = fork_server(process.pid)
         workers = children(server[0]) if server else []
         everybody = descendants(process.pid)
         match what:

@@ -132,7 +132,9 @@ class Place:
         return json.loads(told.replace(str(out or self.out), "OUT"))
 
     def check_store(self, run: str) -> None:
-        """It is whole, the run has ended well, and every job of it is final."""
+        """It is whole, the run has ended well, every job of it is final, and only logs are left of its folder."""
+        left = [path for path in (self.home / "runs" / run).rglob("*") if path.is_file() and path.suffix != ".log"]
+        assert not left, left[:5]
         assert self.rows("PRAGMA integrity_check") == [("ok",)]
         assert self.rows("PRAGMA foreign_key_check") == []
         assert self.rows("SELECT status FROM runs WHERE id = ?", run) == [("finished",)]
@@ -193,6 +195,17 @@ def children(pid: int) -> list[int]:
         return [child for child in found if not is_dead(child)]
     except OSError:
         return []
+
+
+def fork_server(coordinator: int) -> list[int]:
+    """Its pid, if it is there already: before it, a document's compiler is the coordinator's child."""
+    return [pid for pid in children(coordinator) if session_of(pid) == pid]
+
+
+def session_of(pid: int) -> int:
+    with suppress(ProcessLookupError):
+        return os.getsid(pid)
+    return 0
 
 
 def descendants(pid: int) -> list[int]:

@@ -71,12 +71,12 @@ def check_killed_at(place: Place, number: int) -> None:
     place.check_store(place.run_id())
 
 
-@pytest.mark.parametrize("number", [1, 3, 5, 8])
+@pytest.mark.parametrize("number", [1, 3, 8])
 def test_a_run_killed_while_it_moves_its_outputs_moves_them_all_in_the_end(place: Place, number: int) -> None:
     check_killed_at(place, number)
 
 
-@pytest.mark.parametrize("number", [2, 8])
+@pytest.mark.parametrize("number", [8])
 def test_half_copies_on_another_file_system_are_deleted(place: Place, memory: Path, number: int) -> None:
     place.out = memory / "out"
     check_killed_at(place, number * 2)  # each is first tried to be renamed, then copied and renamed
@@ -110,7 +110,7 @@ def fill(home: Path, free_bytes: int) -> Path:
     return ballast
 
 
-@pytest.mark.parametrize("free_kib", [0, 40, 100, 200, 300, 500])
+@pytest.mark.parametrize("free_kib", [0, 100, 300])
 def test_a_run_on_a_full_disk_ends_with_a_clear_error_and_goes_on_when_there_is_room(
     small: Place, free_kib: int
 ) -> None:
