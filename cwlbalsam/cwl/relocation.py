@@ -1,15 +1,13 @@
 """The end of a run: its output files go into the user's output directory, under names that do not collide."""
 
-import errno
 import os
-import shutil
 from collections.abc import Callable, Iterator
-from functools import cached_property, lru_cache
-from typing import Any, Literal
+from functools import cached_property
+from typing import Any
 
 from msgspec import Struct
 
-from cwlbalsam.cwl.copying import copy_directory, copy_file
+from cwlbalsam.cwl.moving import Action, Intent, RealPaths, intent_of, perform
 from cwlbalsam.cwl.settling import checksum_of
 from cwlbalsam.cwl.staging import below
 from cwlbalsam.cwl.values import (
@@ -25,26 +23,6 @@ from cwlbalsam.cwl.values import (
     uri_of,
 )
 from cwlbalsam.errors import JobError
-
-
-class Action(Struct):
-    """One thing to do: make a folder, write a literal, copy or move a file or tree."""
-
-    kind: Literal["folder", "write", "copy", "move"]
-    target: str
-    source: str = ""
-    text: str = ""
-
-
-class Intent(Struct):
-    """What is about to be done to the output directory, so that it can be undone.
-
-    moves: (source, target), of single files where a directory is merged into another one. copies: targets.
-    """
-
-    pid: int
-    moves: list[tuple[str, str]] = []
-    copies: list[str] = []
 
 
 class Relocation(Struct):
@@ -70,7 +48,7 @@ def relocate(
     replaced, as an earlier run's. intend: is told what is to be done before it is begun.
     """
     relocation = plan_relocation(outputs, outdir, owned, kept)
-    intend(_intent(relocation.actions))
+    intend(intent_of(relocation.actions))
     perform(relocation.actions)
     for found in outermost(relocation.outputs):
         _complete(found, checksums)
@@ -85,23 +63,9 @@ def plan_relocation(outputs: dict[str, Any], outdir: str, owned: str, kept: Any 
     return Relocation(outputs, planner.actions())
 
 
-class _RealPaths:
-    """os.path.realpath for many absolute paths, which have most of their folders in common."""
-
-    def __init__(self) -> None:
-        self._folder = lru_cache(maxsize=256)(self.of)
-
-    def of(self, path: str) -> str:
-        folder, name = os.path.split(path)
-        if name in ("", ".", ".."):
-            return os.path.realpath(path)
-        real = f"{self._folder(folder).rstrip('/')}/{name}"
-        return os.path.realpath(real) if os.path.islink(real) else real
-
-
 class _Planner:
     def __init__(self, outdir: str, owned: str, kept: Any) -> None:
-        self._real = _RealPaths()
+        self._real = RealPaths()
         self.outdir = outdir
         self.owned = owned
         self.kept = kept
@@ -234,7 +198,7 @@ def _group(value: Value) -> Iterator[Value]:
         yield from _group(member)
 
 
-def _source(value: Value, real: _RealPaths) -> str | None:
+def _source(value: Value, real: RealPaths) -> str | None:
     """Real path of what a value refers to; None for a literal."""
     if "location" not in value:
         return None
@@ -264,90 +228,6 @@ def _links(directory: str) -> Iterator[str]:
 def _leaves(link: str, directory: str) -> bool:
     target = os.readlink(link)
     return target.startswith("/") or below(os.path.realpath(link), directory) is None
-
-
-# --- doing it ------------------------------------------------------------------------------------------------------
-
-
-def perform(actions: list[Action]) -> None:
-    """Each file appears under its name whole or not at all."""
-    real = _RealPaths()
-    for action in actions:
-        try:
-            os.makedirs(os.path.dirname(action.target), exist_ok=True)
-            if action.kind == "folder":
-                os.makedirs(action.target, exist_ok=True)
-            elif action.kind == "write":
-                _write(action.target, action.text)
-            elif real.of(action.target) != action.source:
-                _transfer(action.source, action.target, move=action.kind == "move")
-        except OSError as error:
-            raise JobError(f"cannot put output {action.target} in place: {error.strerror}") from error
-
-
-def _intent(actions: list[Action]) -> Intent:
-    intent = Intent(os.getpid())
-    for action in actions:
-        if action.kind == "write":
-            intent.copies.append(action.target)
-        elif action.kind != "folder":
-            pairs = _merged(action.source, action.target)
-            if action.kind == "move":
-                intent.moves += pairs
-            else:
-                intent.copies += [target for _, target in pairs]
-    return intent
-
-
-def _merged(source: str, target: str) -> Iterator[tuple[str, str]]:
-    """What is moved or copied as a whole."""
-    if os.path.isdir(source) and os.path.isdir(target):
-        for name in sorted(os.listdir(source)):
-            yield from _merged(f"{source}/{name}", f"{target}/{name}")
-    else:
-        yield source, target
-
-
-def undo(intent: Intent) -> None:
-    """Bring back what was moved, and delete what was half copied."""
-    for source, target in reversed(intent.moves):
-        if not os.path.lexists(source) and os.path.lexists(target):
-            os.rename(target, source)
-    for target in (*intent.copies, *(target for _, target in intent.moves)):
-        partial = _partial(target, intent.pid)
-        if os.path.isdir(partial):
-            shutil.rmtree(partial)
-        elif os.path.lexists(partial):
-            os.unlink(partial)
-
-
-def _partial(target: str, pid: int = 0) -> str:
-    folder, name = os.path.split(target)
-    return f"{folder}/.{name[:200]}.part-{pid or os.getpid()}"
-
-
-def _write(target: str, text: str) -> None:
-    partial = _partial(target)
-    with open(partial, "w", encoding="utf-8", newline="") as file:
-        file.write(text)
-    os.replace(partial, target)
-
-
-def _transfer(source: str, target: str, *, move: bool) -> None:
-    if os.path.isdir(source) and os.path.isdir(target):
-        for inner, beside in list(_merged(source, target)):
-            _transfer(inner, beside, move=move)
-        return
-    if move:
-        try:
-            os.rename(source, target)
-            return
-        except OSError as error:
-            if error.errno != errno.EXDEV:
-                raise
-    partial = _partial(target)
-    (copy_directory if os.path.isdir(source) else copy_file)(source, partial)
-    os.replace(partial, target)
 
 
 def _complete(value: Value, checksums: bool) -> None:

@@ -12,8 +12,9 @@ from typing import Any
 import msgspec
 from msgspec import Raw, Struct
 
+from cwlbalsam.cwl.moving import Intent, undo
 from cwlbalsam.cwl.records import WorkflowProcess
-from cwlbalsam.cwl.relocation import Intent, relocate, undo
+from cwlbalsam.cwl.relocation import relocate
 from cwlbalsam.cwl.removal import remove_tree
 from cwlbalsam.cwl.tasks import Settings
 from cwlbalsam.errors import EXIT_BUG, EXIT_FAILED, EXIT_INTERRUPTED, UserError
