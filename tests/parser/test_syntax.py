@@ -36,5 +36,11 @@ def test_one_wrong_text_is_told_once_even_if_only_some_callers_allow_javascript(
     assert len(caught.value.problems) == 1
 
 
+def test_a_library_that_does_not_parse_is_told_before_anything_runs(tmp_path: Path) -> None:
+    library = {"InlineJavascriptRequirement": {"expressionLib": ["var a = 1;", "var b = ;"]}}
+    with pytest.raises(DocumentError, match=r"main\.cwl:.*: expressionLib\[1\]: "):
+        compile_text(tmp_path, {**expression_tool(), "cwlVersion": "v1.2", "requirements": library})
+
+
 def test_what_is_right_is_not_reported(tmp_path: Path) -> None:
     compile_text(tmp_path, workflow({"a": step(expression_tool(), when="$(inputs.x !== null)"), "b": step(tool())}))
