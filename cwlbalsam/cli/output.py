@@ -5,6 +5,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from cwlbalsam.errors import UserError
 
 
@@ -27,4 +29,8 @@ def print_text(text: str, path: str = "") -> None:
 
 def print_object(value: Any, path: str = "") -> None:
     """Prints a value as JSON, or writes it to a file."""
-    print_text(json.dumps(value, indent=4, ensure_ascii=False), path)
+    try:
+        text = msgspec.json.format(msgspec.json.encode(value), indent=4).decode()
+    except (UnicodeEncodeError, OverflowError):  # file names that are no UTF-8, integers beyond 64 bits
+        text = json.dumps(value, indent=4, ensure_ascii=False)
+    print_text(text, path)

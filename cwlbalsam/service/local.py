@@ -12,10 +12,8 @@ from typing import Any
 import msgspec
 from msgspec import Raw, Struct
 
-from cwlbalsam.cwl.moving import Intent, undo
 from cwlbalsam.cwl.records import WorkflowProcess
 from cwlbalsam.cwl.relocation import relocate
-from cwlbalsam.cwl.removal import remove_tree
 from cwlbalsam.cwl.tasks import Settings
 from cwlbalsam.errors import EXIT_BUG, EXIT_FAILED, EXIT_INTERRUPTED, UserError
 from cwlbalsam.executor.capacity import Capacity
@@ -29,6 +27,7 @@ from cwlbalsam.jobs.model import Changes, JobKind, Move, RunRecord, State
 from cwlbalsam.jobs.states import FINAL
 from cwlbalsam.parser.cache import Loaded
 from cwlbalsam.service.home import Home
+from cwlbalsam.service.leftovers import MOVES_FILE, clean_up_apart, write_intent
 from cwlbalsam.service.masking import mask, mask_changes, secrets_of
 from cwlbalsam.service.options import Asked, RunOptions
 from cwlbalsam.service.settings import choose_machine, make_settings
@@ -39,7 +38,6 @@ from cwlbalsam.store.host import this_host
 MAX_WORKERS = 16
 OBJECTS_PER_COLLECTION = 50_000
 """A run makes millions of objects that stay: looking for garbage as often as Python does takes a third of its time."""
-MOVES_FILE = "moves.msgpack"
 UNFINISHED = frozenset(State) - FINAL
 
 
@@ -198,7 +196,7 @@ class LocalRun:
         packed = mask(msgspec.msgpack.encode(outputs), self.secrets) if outputs is not None else None
         store.finish_run(self.id, status, outputs=packed, message=message, ended=time.time())
         if not code and not self.options.keep:
-            clean_up(self.folder)
+            clean_up_apart(self.folder)
         self.reporter.report(RunEnded(self.id, status, time.time() - started))
         return RunResult(run=self.id, exit_code=code, outputs=outputs, failures=coordinator.failures)
 
@@ -225,7 +223,7 @@ class LocalRun:
             owned,
             kept=[self.values, self._defaults(), self._documents()],
             checksums=self.options.compute_checksum,
-            intend=lambda intended: _write_intent(intent, intended),
+            intend=lambda intended: write_intent(intent, intended),
         )
 
     def _defaults(self) -> list[Any]:
@@ -255,13 +253,6 @@ class LocalRun:
         )
 
 
-def undo_moves(folder: Path) -> None:
-    """Bring back what an interrupted end of the run had moved into the output directory already."""
-    with suppress(FileNotFoundError):
-        undo(msgspec.msgpack.decode((folder / MOVES_FILE).read_bytes(), type=Intent))
-        (folder / MOVES_FILE).unlink()
-
-
 def make_writable(folder: Path, what: str) -> None:
     """Make a folder if it is not there. Raises UserError if nothing can be written in it."""
     try:
@@ -270,15 +261,6 @@ def make_writable(folder: Path, what: str) -> None:
         raise UserError(f"{what} {folder} cannot be made: {error.strerror}") from None
     if not os.access(folder, os.W_OK | os.X_OK):
         raise UserError(f"{what} {folder} is not writable", hint="choose another one, or change its permissions")
-
-
-def _write_intent(path: Path, intent: Intent) -> None:
-    new = path.with_suffix(".new")
-    with new.open("wb") as file:
-        file.write(msgspec.msgpack.encode(intent))
-        file.flush()
-        os.fsync(file.fileno())
-    new.replace(path)
 
 
 def _exit_code(failures: Iterable[Failure], interrupted: bool) -> int:
@@ -305,29 +287,3 @@ def _reuse_folder(options: RunOptions, home: Home) -> str:
         return ""
     make_writable(folder, "--cachedir" if options.cachedir else "the directory of results")
     return str(folder)
-
-
-def clean_up(folder: Path) -> None:
-    """Remove what the run has left, but for what its commands printed."""
-    for shard in (folder / "jobs").glob("*"):
-        for entry in os.scandir(shard):
-            if entry.is_dir(follow_symlinks=False):
-                _remove_directory(entry.path)
-            elif not entry.name.endswith(".log"):
-                Path(entry.path).unlink(missing_ok=True)
-        with suppress(OSError):
-            shard.rmdir()
-    remove_tree(str(folder / "journals"))
-    for path in (folder / MOVES_FILE, folder / "alive"):
-        path.unlink(missing_ok=True)
-    for path in (folder / "jobs", folder):
-        with suppress(OSError):
-            path.rmdir()
-
-
-def _remove_directory(path: str) -> None:
-    """Most are empty, their files having moved to the output directory: a tree's walk would cost ten system calls."""
-    try:
-        Path(path).rmdir()
-    except OSError:
-        remove_tree(path)

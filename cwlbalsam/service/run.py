@@ -27,7 +27,8 @@ from cwlbalsam.parser.cache import Loaded, load_program
 from cwlbalsam.parser.options import CompileOptions
 from cwlbalsam.service.home import Home, find_home
 from cwlbalsam.service.inputs import InputSource, JobOrder, check_inputs, load_inputs, read_job_file
-from cwlbalsam.service.local import LocalRun, Resumed, RunResult, clean_up, make_writable, undo_moves
+from cwlbalsam.service.leftovers import clean_up, undo_moves
+from cwlbalsam.service.local import LocalRun, Resumed, RunResult, make_writable
 from cwlbalsam.service.masking import secrets_of
 from cwlbalsam.service.options import Asked, RunOptions
 from cwlbalsam.service.overrides import compile_options
