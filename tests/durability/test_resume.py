@@ -266,7 +266,7 @@ def test_a_loop_goes_on_at_the_iteration_that_was_lost(place: Place) -> None:
     inputs = {"i": {"default": 1}, "place": "place"}
     document["steps"]["again"] = {"run": tool, "in": inputs, "out": ["i"], "requirements": [loop]}
     begun = begin(place, write(place, document), "--enable-dev")
-    wait_for(lambda: told(place)[-3:] == ["1", "2", "3"])
+    wait_for(lambda: "3" in told(place))  # "one" may be told at any time
     begun.kill()
     begun.communicate()
     (place.folder / "go").touch()
