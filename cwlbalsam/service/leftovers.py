@@ -1,5 +1,6 @@
 """What a run leaves behind: moves that were begun, and directories that nobody needs any more."""
 
+import itertools
 import os
 from contextlib import suppress
 from pathlib import Path
@@ -10,8 +11,8 @@ from cwlbalsam.cwl.moving import Intent, undo
 from cwlbalsam.cwl.removal import remove_tree
 
 MOVES_FILE = "moves.msgpack"
-MANY_SHARDS = 2
-"""From so many folders of 1,000 jobs on, nobody waits for their removal: it takes longer than the jobs' own work."""
+MANY_ENTRIES = 200
+"""From so many directories and files of jobs on, nobody waits for their removal: it may take as long as the jobs."""
 
 
 def undo_moves(folder: Path) -> None:
@@ -33,7 +34,8 @@ def write_intent(path: Path, intent: Intent) -> None:
 
 def clean_up_apart(folder: Path) -> None:
     """`clean_up`; of a large run in a process of low priority that outlives this one."""
-    if len(list((folder / "jobs").glob("*"))) < MANY_SHARDS:
+    entries = (entry for shard in (folder / "jobs").glob("*") for entry in shard.iterdir())
+    if sum(1 for _ in itertools.islice(entries, MANY_ENTRIES)) < MANY_ENTRIES:
         clean_up(folder)
         return
     child = os.fork()
