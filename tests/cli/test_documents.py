@@ -11,6 +11,7 @@ from cwlbalsam.cli.make_template import command as make_template
 from cwlbalsam.cli.pack import command as pack
 from cwlbalsam.cli.run import command as run
 from cwlbalsam.cli.validate import command as validate
+from cwlbalsam.errors import UserError
 
 TOOL = """
 cwlVersion: v1.0
@@ -92,3 +93,11 @@ def test_make_template_prints_yaml() -> None:
 @pytest.mark.parametrize("command", [run, validate, graph, pack, deps, make_template])
 def test_help_has_examples(command: Command) -> None:
     assert f"  cwlbalsam {command.name} " in invoke(command, "--help").stdout
+
+
+@pytest.mark.parametrize("name", ["wf.png", "wf.PDF"])
+def test_a_graph_is_not_written_to_a_file_whose_name_promises_another_form(name: str) -> None:
+    result = invoke(graph, "wf.cwl", "-o", name)
+    assert isinstance(result.exception, UserError)
+    assert f"dot -T{name[3:].lower()}" in result.exception.problems[0].hint
+    assert not Path(name).exists()
