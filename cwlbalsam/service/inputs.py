@@ -1,5 +1,6 @@
 """The job order: the values that a run starts with, from a file, an address, standard input or arguments."""
 
+import re
 import stat
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,6 +19,7 @@ from cwlbalsam.service.jobfile import TextFile, file_uri, parse_tree, read_file,
 from cwlbalsam.service.overrides import OVERRIDE_KEYS, REQUIREMENT_KEYS, requirement_list, resolve_uri, take_key
 
 TOOL_KEYS = ("cwl:tool", "https://w3id.org/cwl/cwl#tool")
+PATH_ALONE = re.compile(r"expected (File|Directory)(\[\])?\??, got string (.*)", re.DOTALL)
 KEPT_SCHEMES = ("http", "https", "ftp", "gsiftp", "s3", "gs")
 
 
@@ -233,6 +235,15 @@ class _Resolver:
             self.complain(path, f"{written} is {found}, not a {kind}")
 
 
+def _file_hint(message: str) -> str:
+    """The way to write a File, for those who wrote its path alone."""
+    found = PATH_ALONE.fullmatch(message)
+    if not found:
+        return ""
+    written = f"{{class: {found[1]}, path: {found[3]}}}"
+    return f"write [{written}]" if found[2] else f"write {written}"
+
+
 def check_inputs(program: Program, values: Mapping[str, Any], order: JobOrder | None = None) -> None:
     """Checks values against the types of the program's inputs. Raises DocumentError with every mistake.
 
@@ -248,6 +259,7 @@ def check_inputs(program: Program, values: Mapping[str, Any], order: JobOrder | 
         else:
             for path, message in mistakes(value, parameter.type):
                 place = order.place((parameter.name, *path)) if order else ""
-                problems.append(Problem(place, f"input '{parameter.name}{show_path(path)}': {message}"))
+                hint = _file_hint(message)
+                problems.append(Problem(place, f"input '{parameter.name}{show_path(path)}': {message}", hint))
     if problems:
         raise DocumentError(problems)
