@@ -24,10 +24,14 @@ KEPT_SCHEMES = ("http", "https", "ftp", "gsiftp", "s3", "gs")
 
 
 class InputSource(Struct, frozen=True, kw_only=True):
-    """Where inputs come from: a job file (path, address or `-`; empty: none), then arguments, which win."""
+    """Where inputs come from: a job file (path, address or `-`; empty: none), then arguments, which win.
+
+    reserved: the command's own options, `--outdir` and so on, which somebody may have written among the inputs.
+    """
 
     file: str = ""
     arguments: tuple[str, ...] = ()
+    reserved: frozenset[str] = frozenset()
 
 
 class JobFile(Struct, frozen=True, kw_only=True):
@@ -125,7 +129,7 @@ def load_inputs(
         resolver.origin = job.source
         resolver.base = job.source.uri
         values = {name: resolver.resolve(value, (name,)) for name, value in job.values.items()}
-    given = parse_arguments(program_inputs, source.arguments)
+    given = parse_arguments(program_inputs, source.arguments, source.reserved)
     resolver.origin, resolver.base = None, file_uri(base) + "/"
     values |= {name: resolver.resolve(value, (name,)) for name, value in given.items()}
     if resolver.problems:
