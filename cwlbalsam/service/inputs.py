@@ -97,6 +97,17 @@ def read_job_file(name: str, *, base: Path) -> JobFile:
     )
 
 
+def is_job_file(name: str) -> bool:
+    """Whether a file holds inputs, not a document: a mapping that is of no version of CWL and of no class."""
+    if is_address(name) or not Path(name).is_file():
+        return False
+    try:
+        tree = parse_tree(read_file(name, Path.cwd()))
+    except UserError:
+        return False
+    return isinstance(tree, dict) and not {"cwlVersion", "class", "$graph"} & set(tree)
+
+
 def swap_tool(document: str, source: InputSource, *, base: Path) -> tuple[str, InputSource]:
     """A job file with `cwl:tool` may stand where the document stands; says which is which then."""
     if source.file or is_address(document) or not Path(document).is_file():

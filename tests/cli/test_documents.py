@@ -101,3 +101,12 @@ def test_a_graph_is_not_written_to_a_file_whose_name_promises_another_form(name:
     assert isinstance(result.exception, UserError)
     assert f"dot -T{name[3:].lower()}" in result.exception.problems[0].hint
     assert not Path(name).exists()
+
+
+def test_validate_takes_a_job_file_behind_a_document_for_its_inputs() -> None:
+    Path("in.yml").write_text("file: {class: File, path: nope}")
+    result = invoke(validate, "wf.cwl", "in.yml")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "in.yml:1:21: input 'file.path': no such file: nope" in result.stderr
+    Path("in.yml").write_text("file: {class: File, path: data.txt}")
+    assert invoke(validate, "wf.cwl", "in.yml").stdout == "wf.cwl is valid CWL.\n"
