@@ -110,3 +110,12 @@ def test_validate_takes_a_job_file_behind_a_document_for_its_inputs() -> None:
     assert "in.yml:1:21: input 'file.path': no such file: nope" in result.stderr
     Path("in.yml").write_text("file: {class: File, path: data.txt}")
     assert invoke(validate, "wf.cwl", "in.yml").stdout == "wf.cwl is valid CWL.\n"
+
+
+def test_what_would_be_hidden_in_a_packed_document_is_doubtful_and_not_packed() -> None:
+    Path("same.cwl").write_text(WORKFLOW.replace("  step:", "  out:").replace("step/out", "out/out"))
+    checked = invoke(validate, "same.cwl")
+    assert (checked.exit_code, checked.stderr.count("step 'out' has the name of an output of the workflow")) == (0, 1)
+    packed = invoke(pack, "same.cwl")
+    assert isinstance(packed.exception, UserError)
+    assert packed.exception.problems[0].message.startswith("cannot be packed: step 'out' has the name")
