@@ -4,6 +4,7 @@ from contextlib import closing
 
 import click
 
+from cwlbalsam.errors import EXIT_FAILED
 from cwlbalsam.jobs.ids import short_run_id
 from cwlbalsam.service.home import find_home
 from cwlbalsam.service.runs import kill_run
@@ -16,13 +17,16 @@ from cwlbalsam.store import open_store
 def command(runs: tuple[str, ...], wait_seconds: float) -> None:
     """End running runs: their jobs are ended, what they have done is kept.
 
-    A run whose process is gone is marked as killed.
+    A run whose process is gone is marked as killed. Exit code 1 if one has not ended in time.
 
     \b
     Example:
       cwlbalsam kill 0199e6a2-4c1f
     """
     with closing(open_store(find_home().path)) as store:
+        hows = []
         for record in [store.run(run) for run in runs]:
-            how = kill_run(store, record, wait_seconds)
-            click.echo(f"{short_run_id(record.id)} {'still cleans up' if how == 'ending' else how}", err=True)
+            hows.append(kill_run(store, record, wait_seconds))
+            text = f"still ends its jobs after {wait_seconds:g} s" if hows[-1] == "ending" else "killed"
+            click.echo(f"{short_run_id(record.id)} {text}", err=True)
+    click.get_current_context().exit(EXIT_FAILED if "ending" in hows else 0)

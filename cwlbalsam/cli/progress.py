@@ -12,7 +12,17 @@ import click
 from cwlbalsam.cli.tables import duration, plain, plain_lines
 from cwlbalsam.cli.tally import GOOD, Tally
 from cwlbalsam.errors import Problem
-from cwlbalsam.executor.events import Event, JobEnded, JobKept, JobsAdded, JobStarted, RunEnded, RunStarted, Warned
+from cwlbalsam.executor.events import (
+    Event,
+    Interrupted,
+    JobEnded,
+    JobKept,
+    JobsAdded,
+    JobStarted,
+    RunEnded,
+    RunStarted,
+    Warned,
+)
 from cwlbalsam.jobs.ids import short_run_id
 from cwlbalsam.service.logs import log_tail
 from cwlbalsam.service.options import RunOptions
@@ -64,6 +74,8 @@ class Progress(AbstractContextManager["Progress"]):
                 self.tally.keep(event)
             case Warned():
                 self.warn(event.problem)
+            case Interrupted():
+                self.tell(interrupted_text(self.tally.whole.running, event.draining), True)
             case RunStarted():
                 self.run_started(event)
             case RunEnded():
@@ -170,6 +182,14 @@ class _Redrawing:
         if self._live:
             self._live.close()
             self._live = None
+
+
+def interrupted_text(running: int, draining: bool) -> str:
+    """What becomes of the jobs that run, and what else the user may do."""
+    jobs = f"{running:,} running job{'s' if running != 1 else ''}"
+    if not running:
+        return "interrupted: nothing more is started"
+    return f"waiting for {jobs} to end; Ctrl-C again ends them now" if draining else f"ending {jobs} now"
 
 
 def count_text(tally: Tally) -> str:

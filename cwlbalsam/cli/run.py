@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from msgspec.structs import replace
 
 from cwlbalsam.cli.output import print_object, print_text
 from cwlbalsam.cli.run_options import chosen_action, make_options, run_options
@@ -31,7 +32,8 @@ def command(document: str, arguments: tuple[str, ...], write_summary: str, relat
     Exit code 0 if all went well, 1 if not, 33 if the document asks for what is not supported, 130 if interrupted.
     """
     options = make_options(given)
-    document, source = swap_tool(document, split_arguments(arguments), base=Path.cwd())
+    source = replace(split_arguments(arguments), reserved=_own_options())
+    document, source = swap_tool(document, source, base=Path.cwd())
     action = chosen_action(given) or ("tool_help" if _asks_for_help(document, source, options) else "")
     if action:
         code = INSTEAD[action](document, source, options, relative_deps)
@@ -50,6 +52,10 @@ def run_and_print(document: str, source: InputSource, options: RunOptions, summa
     if result.outputs is not None:
         print_object(result.outputs, summary)
     return result.exit_code
+
+
+def _own_options() -> frozenset[str]:
+    return frozenset(name for one in command.params for name in (*one.opts, *one.secondary_opts))
 
 
 def _asks_for_help(document: str, source: InputSource, options: RunOptions) -> bool:

@@ -9,7 +9,7 @@ from cwlbalsam.cli.output import print_text
 from cwlbalsam.cli.tables import plain_lines
 from cwlbalsam.errors import EXIT_FAILED
 from cwlbalsam.service.documents import Finding, check_document, report_findings
-from cwlbalsam.service.inputs import InputSource
+from cwlbalsam.service.inputs import InputSource, is_job_file
 
 
 @click.command("validate")
@@ -22,9 +22,12 @@ def command(documents: tuple[str, ...], inputs: str, as_json: bool, **given: Any
 
     \b
     cwlbalsam validate workflow.cwl
+    cwlbalsam validate workflow.cwl inputs.yml
     cwlbalsam validate --inputs inputs.yml workflow.cwl
     cwlbalsam validate --json tools/*.cwl
     """
+    if len(documents) == 2 and not inputs and is_job_file(documents[1]):
+        documents, inputs = documents[:1], documents[1]
     options, source = read_options(given), InputSource(file=inputs)
     findings = [check_document(document, options, source) for document in documents]
     if as_json:

@@ -132,6 +132,8 @@ def name_value(value: Any) -> str:
         return f"an array of {len(value)}"
     if value.get("class") in ("File", "Directory"):
         return f"{value['class']} {summary(value.get('location') or value.get('basename'))}"
+    if "class" in value:
+        return f"a record of class {summary(value['class'])}"
     return f"a record with {', '.join(map(str, value)) or 'no fields'}"
 
 

@@ -50,13 +50,19 @@ class Warned(Struct, frozen=True):
     problem: Problem
 
 
+class Interrupted(Struct, frozen=True):
+    """Nothing more is started. draining: what runs may run to its end."""
+
+    draining: bool
+
+
 class RunEnded(Struct, frozen=True):
     run: str
     status: str
     seconds: float
 
 
-Event = RunStarted | JobsAdded | JobStarted | JobEnded | JobKept | Warned | RunEnded
+Event = RunStarted | JobsAdded | JobStarted | JobEnded | JobKept | Warned | Interrupted | RunEnded
 
 
 class Reporter(Protocol):

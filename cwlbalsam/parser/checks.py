@@ -36,7 +36,7 @@ def check_workflow(
 ) -> tuple[list[Problem], list[Problem]]:
     """Mistakes and doubts. features: requirement classes that hold for each step, and under "" for the workflow."""
     problems: list[Problem] = []
-    warnings: list[Problem] = []
+    warnings = shared_names(workflow)
     for step in workflow.steps:
         process = processes[step.run]
         problems += _check_interface(step, process)
@@ -50,6 +50,20 @@ def check_workflow(
         warnings += doubts
         problems += _check_cycles(workflow)
     return problems, warnings
+
+
+def shared_names(workflow: WorkflowProcess) -> list[Problem]:
+    """Steps that are called as an input or output of their workflow: in a packed document one would hide the other."""
+    named = {field.name: "output" for field in workflow.outputs} | {field.name: "input" for field in workflow.inputs}
+    return [
+        Problem(
+            step.place,
+            f"step '{step.name}' has the name of an {named[step.name]} of the workflow",
+            "not all programs can tell them apart: rename one",
+        )
+        for step in workflow.steps
+        if step.name in named
+    ]
 
 
 def fits(source: Type, sink: Type, *, strict: bool = False) -> bool:

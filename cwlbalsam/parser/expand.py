@@ -77,7 +77,9 @@ class Expander:
         """The run's first jobs, and the job whose outputs are the run's."""
         expansion = Expansion()
         trees: dict[str, Tree] = {name: Const(value) for name, value in inputs.items()}
-        root = self._call(expansion, "", self.program.main, None, trees)
+        main = self.program.processes[self.program.main]
+        name = "" if isinstance(main, WorkflowProcess) else main.id  # a tool's own job must be called something
+        root = self._call(expansion, name, self.program.main, None, trees)
         expansion.jobs[0].top = True
         return expansion, root
 

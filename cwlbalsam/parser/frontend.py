@@ -5,7 +5,7 @@ The only module, with `parser.ontology`, that imports them (0.5 s): import it la
 
 import logging
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
@@ -19,9 +19,10 @@ from ruamel.yaml.error import YAMLError
 from schema_salad.exceptions import SchemaSaladException, ValidationException
 from schema_salad.sourceline import SourceLine, cmap
 
-from cwlbalsam.errors import DocumentError, Problem, UnsupportedError, did_you_mean
+from cwlbalsam.errors import DocumentError, Problem, UnsupportedError
 from cwlbalsam.parser.address import document_uri
 from cwlbalsam.parser.bombs import check_imports, write_out_aliases
+from cwlbalsam.parser.complaints import UNKNOWN_CLASS, problems_of, similar_files
 from cwlbalsam.parser.fetching import RecordingFetcher, show_uri
 from cwlbalsam.parser.options import UNREADABLE
 
@@ -35,9 +36,6 @@ EXTENSIONS = {
     "v1.3.0-dev1": "extensions-v1.3.yml",
 }
 NO_FILE = "test"  # where schema-salad says a node stands that it made itself
-UNDEFINED = re.compile(r"contains undefined reference to '(file://[^']*)'")
-UNREACHABLE = re.compile(r"(Field '.*') contains undefined reference to '(https?://[^']*)'")
-UNKNOWN_CLASS = re.compile(r"Field 'class' contains undefined reference to '(https?://.*)'")
 MALFORMED = (TypeError, ValueError, LookupError, AttributeError, AssertionError, StopIteration, YAMLError)
 """What cwltool and schema-salad raise, before they validate, where a node is of a kind that they do not reckon with."""
 
@@ -76,7 +74,7 @@ class Library:
         try:
             return str(resolve_tool_uri(name)[0])
         except SchemaSaladException as error:
-            raise DocumentError([Problem("", f"no such document: {name}", _similar_files(path))]) from error
+            raise DocumentError([Problem("", f"no such document: {name}", similar_files(path))]) from error
 
     def document(self, uri: str) -> Document:
         """The document with this URI (its fragment is ignored), loaded on first use."""
@@ -128,7 +126,7 @@ class Library:
             return str(default_loader(self._fetcher).fetcher.fetch_text(url))
         except SchemaSaladException as error:
             self.files[url] = UNREADABLE
-            raise DocumentError(list(_problems(error, url, LoadingContext()))) from error
+            raise DocumentError(problems_of(error, url, {})) from error
 
     def _load(self, uri: str) -> Document:
         return self._load_node(uri, uri)
@@ -154,7 +152,7 @@ class Library:
             context, _ = resolve_and_validate_document(context, node, uri)
             root, metadata = context.loader.resolve_ref(uri)
         except SchemaSaladException as error:
-            raise _document_error(list(_problems(error, uri, context)), uri) from error
+            raise _document_error(problems_of(error, uri, context.loader.idx if context.loader else {}), uri) from error
         except RecursionError as error:
             raise DocumentError(
                 [Problem(show_uri(uri), "the document is nested too deeply, or imports itself")]
@@ -182,10 +180,19 @@ class Library:
         version = re.sub(r"^(cwl:|https://w3id.org/cwl/cwl#)", "", str(version))
         known = VERSIONS + (DEV_VERSIONS if self.enable_dev else ())
         if version not in known:
-            way_out = "with --enable-dev it is accepted" if version in DEV_VERSIONS else f"known: {', '.join(known)}"
-            message = f"cwlVersion {version!r} is not supported; {way_out}"
+            message = f"cwlVersion {version!r} is not supported; {_other_version(version, known)}"
             raise ValidationException(message, SourceLine(node, "cwlVersion"))
         return version
+
+
+def _other_version(version: str, known: Sequence[str]) -> str:
+    if version in DEV_VERSIONS:
+        return "with --enable-dev it is accepted"
+    if f"v{version}" in known:
+        return f"did you mean v{version}?"
+    if drafts := [draft for draft in DEV_VERSIONS if draft.startswith(f"{version}.0-")]:
+        return f"of it, --enable-dev accepts the draft {drafts[-1]}"
+    return f"known: {', '.join(known)}"
 
 
 def place_of(node: Any, key: str | int | None, document: Document) -> str:
@@ -200,19 +207,6 @@ def place_of(node: Any, key: str | int | None, document: Document) -> str:
     entry = data.get(key) if isinstance(data, dict) and key is not None else None
     line, column = (entry[0], entry[1]) if entry else (position.line or 0, position.col or 0)
     return f"{show_uri(name)}:{line + 1}:{column + 1}"
-
-
-def _problems(error: SchemaSaladException, uri: str, context: LoadingContext) -> Iterator[Problem]:
-    names = [str(key) for key in context.loader.idx] if context.loader else []
-    for leaf in error.leaves() or [error]:
-        place = show_uri(uri)
-        if leaf.file and leaf.start:
-            place = f"{show_uri(leaf.file)}:{leaf.start[0]}:{leaf.start[1]}"
-        message = re.sub(r",?\s+tried\s+\S+(\s+\S+://\S+)*", "", str(leaf.message)).strip()
-        reference = UNREACHABLE.fullmatch(message)
-        if reference and not UNKNOWN_CLASS.fullmatch(message):
-            message = f"{reference[1]}: {reference[2]} cannot be fetched"
-        yield Problem(place, message.replace("file://", ""), _suggestion(str(leaf.message), names))
 
 
 def _document_error(problems: list[Problem], uri: str) -> DocumentError:
@@ -240,28 +234,12 @@ def _malformed(error: Exception, uri: str, read: Collection[str]) -> Problem:
     return Problem(place, f"this is not CWL: {kind}", hint)
 
 
-def _suggestion(message: str, names: list[str]) -> str:
-    match = re.search(r"unknown identifier '([^']*)', tried (\S+)", message)
-    if not match:
-        reference = UNDEFINED.search(message)
-        return _similar_files(show_uri(reference[1])) if reference else ""
-    wanted, base = match[1], urldefrag(match[2])[0]
-    known = {name.partition("#")[2] for name in names if name.startswith(f"{base}#")}
-    return did_you_mean(wanted, known - {""})
-
-
 def _missing_fragment(uri: str, document: Document) -> DocumentError:
     known = [str(key) for key, node in document.index.items() if isinstance(node, Mapping) and "class" in node]
     names = sorted(key.removeprefix(document.uri) for key in known if key.startswith(f"{document.uri}#"))
     hint = f"it holds {', '.join(names)}" if names else ""
     fragment = urldefrag(uri)[1]
     return DocumentError([Problem(show_uri(document.uri), f"there is no process '#{fragment}'", hint)])
-
-
-def _similar_files(path: str) -> str:
-    folder = Path(path).parent
-    names = [entry.name for entry in folder.iterdir()] if folder.is_dir() else []
-    return did_you_mean(Path(path).name, names, shown=lambda name: str(folder / name))
 
 
 _schemas: dict[tuple[str, bool], Any] = {}

@@ -3,14 +3,15 @@
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urldefrag, urljoin
 
-from cwlbalsam.cwl.records import Field, Primitive, Program
+from cwlbalsam.cwl.records import Field, Primitive, Program, WorkflowProcess
 from cwlbalsam.errors import DocumentError, Problem, UserError
 from cwlbalsam.parser.address import document_uri
+from cwlbalsam.parser.checks import shared_names
 from cwlbalsam.service.home import find_home
 from cwlbalsam.service.inputs import InputSource, check_inputs, load_inputs, read_job_file
 from cwlbalsam.service.jobfile import uri_path
@@ -76,7 +77,10 @@ def report_findings(findings: Sequence[Finding]) -> str:
 
 def pack_document(document: str, options: RunOptions) -> str:
     """The document and all it refers to as one JSON document. Raises DocumentError if it is not valid."""
-    compile_program(document, options)  # says clearly what is wrong; packing would not
+    program = compile_program(document, options)  # says clearly what is wrong; packing would not
+    workflows = [process for process in program.processes if isinstance(process, WorkflowProcess)]
+    if shared := [problem for workflow in workflows for problem in shared_names(workflow)]:
+        raise DocumentError([replace(problem, message=f"cannot be packed: {problem.message}") for problem in shared])
     from cwltool.context import LoadingContext
     from cwltool.load_tool import default_loader
     from cwltool.pack import pack

@@ -1,7 +1,7 @@
 """Inputs given as arguments, `--name value`, by the inputs that a process declares."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from msgspec import Struct
@@ -17,12 +17,15 @@ RANGES = {"int": INT, "long": LONG}
 TRUTH = {"true": True, "false": False}
 
 
-def parse_arguments(inputs: Sequence[Field], arguments: Sequence[str]) -> dict[str, Any]:
+def parse_arguments(
+    inputs: Sequence[Field], arguments: Sequence[str], reserved: Collection[str] = ()
+) -> dict[str, Any]:
     """The values of `--name value`, `--name=value`, `--flag`, `--no-flag`, `--record.field value`.
 
-    An array's option is repeated, one item each. Raises DocumentError with every mistake.
+    An array's option is repeated, one item each. Raises DocumentError with every mistake. reserved: options that are
+    no inputs because they are the command's.
     """
-    reader = _Reader(inputs)
+    reader = _Reader(inputs, reserved)
     reader.read(list(arguments))
     if reader.problems:
         raise DocumentError(reader.problems)
@@ -84,7 +87,9 @@ def _list_options(inputs: Sequence[Field]) -> dict[str, _Option]:
 
 
 class _Reader:
-    def __init__(self, inputs: Sequence[Field]) -> None:
+    def __init__(self, inputs: Sequence[Field], reserved: Collection[str]) -> None:
+        self.reserved = reserved
+        self.array = ""  # the array whose item was read last
         self.values: dict[str, Any] = {}
         self.problems: list[Problem] = []
         self.options = _list_options(inputs)
@@ -97,13 +102,14 @@ class _Reader:
             name = written.lstrip("-")
             if not written.startswith("-") or not name:
                 hint = "a job file comes right after the document, then --name value"
+                hint = f"repeat --{self.array} for each item: --{self.array} '{word}'" if self.array else hint
                 self.problems.append(Problem("", f"unexpected argument '{word}'", hint))
             elif name in self.options:
                 self.read_value(name, text if equals else None, arguments)
             elif self.is_flag(flag := name.removeprefix("no").removeprefix("-")) and not equals:
                 self.store(flag, "false")
             else:
-                self.complain_unknown(name)
+                self.complain_unknown(name, written)
                 if not equals and arguments and not arguments[-1].startswith("-"):
                     arguments.pop()
 
@@ -124,6 +130,7 @@ class _Reader:
         option = self.options[name]
         present = without_null(option.type)
         array = present[0] if len(present) == 1 and isinstance(present[0], ArrayType) else None
+        self.array = name if array else ""
         try:
             value = convert(array.items if array else option.type, text)
         except ValueError as error:
@@ -138,9 +145,11 @@ class _Reader:
         else:
             target[option.path[-1]] = value
 
-    def complain_unknown(self, name: str) -> None:
+    def complain_unknown(self, name: str, written: str) -> None:
         known = f"inputs: {', '.join(self.options) or 'none'}"
         hint = did_you_mean(name, self.options, known, shown=lambda option: f"'--{option}'")
+        if written in self.reserved:
+            hint = f"{written} is an option of the command: write it before the document"
         self.problems.append(Problem("", f"the document has no input '{name}'", hint))
 
 

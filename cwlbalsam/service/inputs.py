@@ -1,5 +1,6 @@
 """The job order: the values that a run starts with, from a file, an address, standard input or arguments."""
 
+import re
 import stat
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,14 +19,19 @@ from cwlbalsam.service.jobfile import TextFile, file_uri, parse_tree, read_file,
 from cwlbalsam.service.overrides import OVERRIDE_KEYS, REQUIREMENT_KEYS, requirement_list, resolve_uri, take_key
 
 TOOL_KEYS = ("cwl:tool", "https://w3id.org/cwl/cwl#tool")
+PATH_ALONE = re.compile(r"expected (File|Directory)(\[\])?\??, got string (.*)", re.DOTALL)
 KEPT_SCHEMES = ("http", "https", "ftp", "gsiftp", "s3", "gs")
 
 
 class InputSource(Struct, frozen=True, kw_only=True):
-    """Where inputs come from: a job file (path, address or `-`; empty: none), then arguments, which win."""
+    """Where inputs come from: a job file (path, address or `-`; empty: none), then arguments, which win.
+
+    reserved: the command's own options, `--outdir` and so on, which somebody may have written among the inputs.
+    """
 
     file: str = ""
     arguments: tuple[str, ...] = ()
+    reserved: frozenset[str] = frozenset()
 
 
 class JobFile(Struct, frozen=True, kw_only=True):
@@ -91,6 +97,17 @@ def read_job_file(name: str, *, base: Path) -> JobFile:
     )
 
 
+def is_job_file(name: str) -> bool:
+    """Whether a file holds inputs, not a document: a mapping that is of no version of CWL and of no class."""
+    if is_address(name) or not Path(name).is_file():
+        return False
+    try:
+        tree = parse_tree(read_file(name, Path.cwd()))
+    except UserError:
+        return False
+    return isinstance(tree, dict) and not {"cwlVersion", "class", "$graph"} & set(tree)
+
+
 def swap_tool(document: str, source: InputSource, *, base: Path) -> tuple[str, InputSource]:
     """A job file with `cwl:tool` may stand where the document stands; says which is which then."""
     if source.file or is_address(document) or not Path(document).is_file():
@@ -123,7 +140,7 @@ def load_inputs(
         resolver.origin = job.source
         resolver.base = job.source.uri
         values = {name: resolver.resolve(value, (name,)) for name, value in job.values.items()}
-    given = parse_arguments(program_inputs, source.arguments)
+    given = parse_arguments(program_inputs, source.arguments, source.reserved)
     resolver.origin, resolver.base = None, file_uri(base) + "/"
     values |= {name: resolver.resolve(value, (name,)) for name, value in given.items()}
     if resolver.problems:
@@ -233,6 +250,15 @@ class _Resolver:
             self.complain(path, f"{written} is {found}, not a {kind}")
 
 
+def _file_hint(message: str) -> str:
+    """The way to write a File, for those who wrote its path alone."""
+    found = PATH_ALONE.fullmatch(message)
+    if not found:
+        return ""
+    written = f"{{class: {found[1]}, path: {found[3]}}}"
+    return f"write [{written}]" if found[2] else f"write {written}"
+
+
 def check_inputs(program: Program, values: Mapping[str, Any], order: JobOrder | None = None) -> None:
     """Checks values against the types of the program's inputs. Raises DocumentError with every mistake.
 
@@ -248,6 +274,7 @@ def check_inputs(program: Program, values: Mapping[str, Any], order: JobOrder | 
         else:
             for path, message in mistakes(value, parameter.type):
                 place = order.place((parameter.name, *path)) if order else ""
-                problems.append(Problem(place, f"input '{parameter.name}{show_path(path)}': {message}"))
+                hint = _file_hint(message)
+                problems.append(Problem(place, f"input '{parameter.name}{show_path(path)}': {message}", hint))
     if problems:
         raise DocumentError(problems)

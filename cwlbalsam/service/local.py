@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack, closing, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from msgspec import Raw, Struct
@@ -18,7 +18,7 @@ from cwlbalsam.cwl.tasks import Settings
 from cwlbalsam.errors import EXIT_BUG, EXIT_FAILED, EXIT_INTERRUPTED, UserError
 from cwlbalsam.executor.capacity import Capacity
 from cwlbalsam.executor.coordinator import Coordinator
-from cwlbalsam.executor.events import Reporter, RunEnded, RunStarted
+from cwlbalsam.executor.events import Interrupted, Reporter, RunEnded, RunStarted
 from cwlbalsam.executor.live import Failure, Remembered, RetryPolicy
 from cwlbalsam.executor.pool import WorkerPool
 from cwlbalsam.executor.recovery import hold_alive
@@ -76,7 +76,7 @@ class LocalRun:
         self.id = resumed.record.id if resumed else new_run_id()
         self.outdir = Path(self.options.directory or ".", self.options.outdir).absolute()
         self.folder = Path(resumed.record.directory) if resumed else _run_folder(self.options, home, self.id)
-        self.interrupted = False
+        self.interrupted: Literal["", "interrupted", "killed"] = ""
         self.secrets = secrets_of(loaded.program, values)
 
     def run(self, store: Store | None = None) -> RunResult:
@@ -160,14 +160,17 @@ class LocalRun:
 
         loop = asyncio.get_running_loop()
 
-        def interrupt(*, drain: bool) -> None:
-            """The first Ctrl-C lets running jobs end, the second one ends them."""
-            coordinator.stop(drain=drain and not self.interrupted)
-            self.interrupted = True
+        def interrupt(status: Literal["interrupted", "killed"]) -> None:
+            """The first Ctrl-C lets running jobs end; the second one, or SIGTERM, ends them."""
+            draining = status == "interrupted" and not self.interrupted
+            if self.interrupted != "killed":
+                self.reporter.report(Interrupted(draining))
+                self.interrupted = status
+            coordinator.stop(drain=draining)
 
         with suppress(ValueError, RuntimeError):  # not in the main thread: whoever called us decides
-            loop.add_signal_handler(signal.SIGINT, lambda: interrupt(drain=True))
-            loop.add_signal_handler(signal.SIGTERM, lambda: interrupt(drain=False))
+            loop.add_signal_handler(signal.SIGINT, lambda: interrupt("interrupted"))
+            loop.add_signal_handler(signal.SIGTERM, lambda: interrupt("killed"))
         await pool.open(coordinator.outcomes, coordinator.started)
         coordinator.later = loop.call_later
         try:
@@ -181,7 +184,7 @@ class LocalRun:
         await pool.close()
 
     def _end(self, coordinator: Coordinator, store: Store, started: float) -> RunResult:
-        code = _exit_code(coordinator.failures, self.interrupted)
+        code = _exit_code(coordinator.failures, bool(self.interrupted))
         outputs: dict[str, Any] | None = None
         message = coordinator.failures[0].error if coordinator.failures else ""
         if not self.interrupted:
@@ -192,7 +195,7 @@ class LocalRun:
                 store.finish_run(self.id, "failed", outputs=None, message=str(error), ended=time.time())
                 raise
             self._drop_obsolete(coordinator, store)
-        status: RunStatus = "interrupted" if self.interrupted else "failed" if code else "finished"
+        status: RunStatus = self.interrupted or ("failed" if code else "finished")
         packed = mask(msgspec.msgpack.encode(outputs), self.secrets) if outputs is not None else None
         store.finish_run(self.id, status, outputs=packed, message=message, ended=time.time())
         if not code and not self.options.keep:

@@ -204,7 +204,7 @@ def liveness(run: RunRecord) -> Liveness:
 
 
 def kill_run(store: Store, run: RunRecord, wait_seconds: float = 30.0) -> str:
-    """Ends a run; says in what way: "killed", or "ending" if its process still cleans up after wait_seconds.
+    """Ends a run; says in what way: "killed", or "ending" if its process has not ended after wait_seconds.
 
     Raises UserError if it is not running or runs on another host.
     """
@@ -223,7 +223,7 @@ def kill_run(store: Store, run: RunRecord, wait_seconds: float = 30.0) -> str:
                 return "ending"
             time.sleep(0.05)
     if store.run(run.id).status == "running":
-        message = f"process {run.pid} was gone" if found == "gone" else f"process {run.pid} was interrupted"
+        message = f"process {run.pid} was gone" if found == "gone" else f"process {run.pid} was killed"
         store.finish_run(run.id, "killed", message=message, ended=time.time())
     return "killed"
 

@@ -11,6 +11,7 @@ from cwlbalsam.cli.make_template import command as make_template
 from cwlbalsam.cli.pack import command as pack
 from cwlbalsam.cli.run import command as run
 from cwlbalsam.cli.validate import command as validate
+from cwlbalsam.errors import UserError
 
 TOOL = """
 cwlVersion: v1.0
@@ -92,3 +93,29 @@ def test_make_template_prints_yaml() -> None:
 @pytest.mark.parametrize("command", [run, validate, graph, pack, deps, make_template])
 def test_help_has_examples(command: Command) -> None:
     assert f"  cwlbalsam {command.name} " in invoke(command, "--help").stdout
+
+
+@pytest.mark.parametrize("name", ["wf.png", "wf.PDF"])
+def test_a_graph_is_not_written_to_a_file_whose_name_promises_another_form(name: str) -> None:
+    result = invoke(graph, "wf.cwl", "-o", name)
+    assert isinstance(result.exception, UserError)
+    assert f"dot -T{name[3:].lower()}" in result.exception.problems[0].hint
+    assert not Path(name).exists()
+
+
+def test_validate_takes_a_job_file_behind_a_document_for_its_inputs() -> None:
+    Path("in.yml").write_text("file: {class: File, path: nope}")
+    result = invoke(validate, "wf.cwl", "in.yml")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "in.yml:1:21: input 'file.path': no such file: nope" in result.stderr
+    Path("in.yml").write_text("file: {class: File, path: data.txt}")
+    assert invoke(validate, "wf.cwl", "in.yml").stdout == "wf.cwl is valid CWL.\n"
+
+
+def test_what_would_be_hidden_in_a_packed_document_is_doubtful_and_not_packed() -> None:
+    Path("same.cwl").write_text(WORKFLOW.replace("  step:", "  out:").replace("step/out", "out/out"))
+    checked = invoke(validate, "same.cwl")
+    assert (checked.exit_code, checked.stderr.count("step 'out' has the name of an output of the workflow")) == (0, 1)
+    packed = invoke(pack, "same.cwl")
+    assert isinstance(packed.exception, UserError)
+    assert packed.exception.problems[0].message.startswith("cannot be packed: step 'out' has the name")

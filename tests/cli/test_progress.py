@@ -8,7 +8,7 @@ from rich.console import Console
 from cwlbalsam.cli.live import chosen_steps, render
 from cwlbalsam.cli.progress import LINES_IN_FULL, Progress
 from cwlbalsam.cli.tally import Tally
-from cwlbalsam.executor.events import Event, JobEnded, JobsAdded, JobStarted, RunEnded, RunStarted
+from cwlbalsam.executor.events import Event, Interrupted, JobEnded, JobsAdded, JobStarted, RunEnded, RunStarted
 from cwlbalsam.service.options import RunOptions
 
 RUN = "0199e6a2-0001-7000-8000-000000000000"
@@ -62,6 +62,20 @@ def test_thousands_of_failures_are_not_all_told(capsys: pytest.CaptureFixture[st
 
 def test_quiet_says_nothing_of_jobs_that_are_well(capsys: pytest.CaptureFixture[str]) -> None:
     assert lines_of(many(3), capsys, quiet=True) == []
+
+
+def test_an_interrupt_says_what_is_waited_for(capsys: pytest.CaptureFixture[str]) -> None:
+    events = [
+        JobsAdded(2, {"s": 2}),
+        JobStarted("s[0]", 0),
+        JobStarted("s[1]", 1),
+        Interrupted(True),
+        Interrupted(False),
+    ]
+    assert lines_of(events, capsys, quiet=True) == [
+        "waiting for 2 running jobs to end; Ctrl-C again ends them now",
+        "ending 2 running jobs now",
+    ]
 
 
 def drawn(tally: Tally, height: int) -> str:

@@ -174,6 +174,16 @@ def test_kill_interrupts_the_process_of_the_run(store: Store, home: Home) -> Non
     assert (again.exit_code, again.stderr) == (1, "error: run 0199e6a2-0003 is not running: it is killed\n")
 
 
+def test_kill_fails_if_the_run_goes_on(store: Store, home: Home) -> None:
+    with subprocess.Popen(["sh", "-c", "trap '' TERM; echo; exec sleep 60"], stdout=subprocess.PIPE) as process:
+        assert process.stdout and process.stdout.readline()
+        add_run(store, home, RUNNING, pid=process.pid, created=time.time())
+        result = call("kill", "--wait", "0.1", RUNNING)
+        process.kill()
+    assert (result.exit_code, result.stderr) == (1, "0199e6a2-0003 still ends its jobs after 0.1 s\n")
+    assert store.run(RUNNING).status == "running"
+
+
 def test_kill_marks_a_lost_run_and_leaves_its_processs_successor_alone(store: Store, home: Home) -> None:
     add_run(store, home, RUNNING, pid=os.getpid(), created=1.0)
     assert call("kill", RUNNING).exit_code == 0

@@ -131,7 +131,8 @@ def test_an_interrupted_run_ends_its_commands_and_keeps_its_state(
     assert not any(map(is_alive, started))
     place.capture.readouterr()
     assert run_cli(["ls"]) == 0
-    assert "interrupted" in place.capture.readouterr().out
+    assert ("interrupted" if len(numbers) > 1 else "killed") in place.capture.readouterr().out
+    assert ("Ctrl-C again ends them now" in err) == (len(numbers) > 1)
 
 
 def test_a_bug_in_a_worker_ends_in_3(place: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:

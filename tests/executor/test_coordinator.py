@@ -244,9 +244,9 @@ def test_a_run_that_is_stopped_at_any_moment_ends_and_starts_nothing_more(
 
 def test_the_answer_of_an_old_attempt_is_dropped() -> None:
     bench = begin(program(TOOL))
-    first = bench.task("")
+    first = bench.task("tool")
     bench.end(first, "temporary")
-    second = bench.task("")
+    second = bench.task("tool")
     assert (second.attempt, second.directory) == (2, "/jobs/0/0.2")
     bench.coordinator.outcomes([Outcome(job=first.job, attempt=1, ending="done", outputs={"out": packed("old")})])
     assert not bench.coordinator.done.is_set()
@@ -257,8 +257,8 @@ def test_the_answer_of_an_old_attempt_is_dropped() -> None:
 
 def test_a_command_that_asks_for_another_try_by_its_exit_code_is_not_tried_again() -> None:
     bench = begin(program(TOOL))
-    bench.end(bench.task(""), "temporary", exit_code=75)
-    assert bench.states() == {"": State.FAILED}
+    bench.end(bench.task("tool"), "temporary", exit_code=75)
+    assert bench.states() == {"tool": State.FAILED}
 
 
 def test_a_jobs_size_is_asked_for_first_where_it_depends_on_the_inputs() -> None:
@@ -266,9 +266,9 @@ def test_a_jobs_size_is_asked_for_first_where_it_depends_on_the_inputs() -> None
     sized = Requirements(resources=Resources(cores_min=expression))
     tool = ToolProcess(id="tool", version="v1.2", inputs=(), outputs=TOOL.outputs, requirements=sized)
     bench = begin(program(tool))
-    assert bench.task("").mode == "size"
-    bench.end(bench.task(""), outputs={"cores": 3.0, "ram": 5.0})
-    task = bench.task("")
+    assert bench.task("tool").mode == "size"
+    bench.end(bench.task("tool"), outputs={"cores": 3.0, "ram": 5.0})
+    task = bench.task("tool")
     assert (task.mode, task.grant.cores, task.grant.ram, task.attempt) == ("run", 3.0, 5.0, 1)
     started = [event for event in bench.watcher.events if isinstance(event, JobStarted)]
     assert len(started) == 1

@@ -277,3 +277,8 @@ def test_a_subworkflow_with_a_scatter_inside_can_be_looped_over() -> None:
     play = Play(program(TOOL, inner, outer), {"x": [1, 2]}, iterations=2)
     assert play.names() == ["l[0]/s[0]", "l[0]/s[1]", "l[1]/s[0]", "l[1]/s[1]"]
     assert play.result == {"out": [{"x": {"x": 1}}, {"x": {"x": 2}}]}
+
+
+def test_a_single_tool_gives_its_name_to_its_job() -> None:
+    expansion, _ = Expander(Program(uri="", main=0, processes=(TOOL,))).start({})
+    assert [job.name for job in expansion.jobs] == ["tool"]

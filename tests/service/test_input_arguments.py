@@ -93,6 +93,22 @@ def test_help_lists_names_types_docs_and_defaults() -> None:
     assert not wants_help([Field(name="help", type=FLAG)], ["--help"])
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ["--outdir", "x"],
+            "no input 'outdir'\n    --outdir is an option of the command: write it before the document",
+        ),
+        (["--reads", "a", "b"], "unexpected argument 'b'\n    repeat --reads for each item: --reads 'b'"),
+    ],
+)
+def test_arguments_at_the_wrong_place_are_shown_to_theirs(arguments: list[str], message: str) -> None:
+    with pytest.raises(DocumentError) as caught:
+        parse_arguments(INPUTS, arguments, reserved={"--outdir"})
+    assert str(caught.value).endswith(message)
+
+
 KINDS: st.SearchStrategy[Type] = st.recursive(
     st.sampled_from([INT, FILE, STRING, FLAG, NULL, EnumType(symbols=("a",))]),
     lambda inner: st.one_of(

@@ -3,9 +3,17 @@ from typing import Any
 
 import pytest
 
-from cwlbalsam.cwl.records import Field, Primitive
+from cwlbalsam.cwl.records import Field, OperationProcess, Primitive, Program
 from cwlbalsam.errors import DocumentError, UserError
-from cwlbalsam.service.inputs import InputSource, JobOrder, load_inputs, read_job_file, split_arguments, swap_tool
+from cwlbalsam.service.inputs import (
+    InputSource,
+    JobOrder,
+    check_inputs,
+    load_inputs,
+    read_job_file,
+    split_arguments,
+    swap_tool,
+)
 
 ANY = Primitive(name="Any")
 
@@ -106,3 +114,18 @@ def test_a_job_order_must_be_a_mapping(tmp_path: Path, text: str) -> None:
     (tmp_path / "job.yml").write_text(text)
     with pytest.raises(UserError, match="not a mapping"):
         read_job_file(str(tmp_path / "job.yml"), base=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("File", "a.txt", "expected File, got string 'a.txt'\n    write {class: File, path: 'a.txt'}"),
+        ("Directory", {"class": "Fil"}, "expected Directory, got a record of class 'Fil'"),
+    ],
+)
+def test_a_path_alone_is_no_file_and_the_way_to_write_one_is_told(name: Any, value: Any, message: str) -> None:
+    inputs = (Field(name="a", type=Primitive(name=name)),)
+    program = Program(uri="", main=0, processes=(OperationProcess(id="o", version="v1.2", inputs=inputs, outputs=()),))
+    with pytest.raises(DocumentError) as caught:
+        check_inputs(program, {"a": value})
+    assert str(caught.value) == f"input 'a': {message}"
