@@ -26,8 +26,9 @@ def command(documents: tuple[str, ...], inputs: str, as_json: bool, **given: Any
     cwlbalsam validate --inputs inputs.yml workflow.cwl
     cwlbalsam validate --json tools/*.cwl
     """
-    if len(documents) == 2 and not inputs and is_job_file(documents[1]):
-        documents, inputs = documents[:1], documents[1]
+    first, *others = documents
+    if len(others) == 1 and not inputs and is_job_file(others[0]):
+        documents, inputs = (first,), others[0]
     options, source = read_options(given), InputSource(file=inputs)
     findings = [check_document(document, options, source) for document in documents]
     if as_json:
