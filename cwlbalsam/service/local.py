@@ -188,13 +188,15 @@ class LocalRun:
         outputs: dict[str, Any] | None = None
         message = coordinator.failures[0].error if coordinator.failures else ""
         if not self.interrupted:
-            values = {name: msgspec.msgpack.decode(raw) for name, raw in coordinator.outputs().items()}
+            packed_values = coordinator.outputs()
+            self._drop_obsolete(coordinator, store)
+            coordinator.jobs.clear()  # of a large run a good part of the memory, and the outputs need as much again
+            values = {name: msgspec.msgpack.decode(raw) for name, raw in packed_values.items()}
             try:
                 outputs = self._relocate(values)
             except UserError as error:
                 store.finish_run(self.id, "failed", outputs=None, message=str(error), ended=time.time())
                 raise
-            self._drop_obsolete(coordinator, store)
         status: RunStatus = self.interrupted or ("failed" if code else "finished")
         packed = mask(msgspec.msgpack.encode(outputs), self.secrets) if outputs is not None else None
         store.finish_run(self.id, status, outputs=packed, message=message, ended=time.time())
