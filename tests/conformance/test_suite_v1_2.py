@@ -52,7 +52,7 @@ def test_cwltest_sees_the_same_results(suite: Path, tmp_path: Path) -> None:
     tests = load_suite(suite)[::CWLTEST_STEP]
     # Not by `cwltest -n`: its report takes the words and tags of test i of the suite for the i-th that ran.
     sample = tmp_path / "sample.yaml"
-    sample.write_text(json.dumps([as_entry(test) for test in tests]))
+    sample.write_text(json.dumps([as_entry(test) for test in tests], ensure_ascii=False), encoding="utf-8")
     xml = tmp_path / "junit.xml"
     command = [str(BIN / "cwltest"), "--test", str(sample), "--tool", str(BIN / "cwlbalsam-cwl-runner")]
     command += ["-j", "4", "--timeout", "120", "--junit-xml", str(xml), "--", "--no-container"]
