@@ -1,6 +1,8 @@
 """What a command runs under: environment, time limit, network, MPI."""
 
 from cwlbalsam.cwl.frame import Frame, wrong
+from cwlbalsam.cwl.resources import mpi_ranks
+from cwlbalsam.cwl.tasks import Launch
 from cwlbalsam.errors import JobError
 
 
@@ -42,12 +44,9 @@ def network_allowed(frame: Frame) -> bool:
     return value or frame.version == "v1.0"
 
 
-def mpi_prefix(frame: Frame) -> list[str]:
-    """The launch command of an MPI job; [] for any other, and for 0 processes."""
-    mpi = frame.requirements.mpi
-    if mpi is None:
+def mpi_prefix(frame: Frame, launch: Launch | None) -> list[str]:
+    """The launch command of an MPI job; [] for any other, and for 0 processes. launch: what its site uses."""
+    count = mpi_ranks(frame)
+    if not count:
         return []
-    count = frame.evaluate(mpi.processes)
-    if isinstance(count, bool) or not isinstance(count, int) or count < 0:
-        raise wrong("MPIRequirement: 'processes'", "an integer that is not negative", count, mpi.processes)
-    return [*frame.settings.mpi_command, str(count)] if count else []
+    return list(launch.argv) if launch is not None else [*frame.settings.mpi_command, str(count)]

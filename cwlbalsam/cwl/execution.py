@@ -185,7 +185,7 @@ def _prepare(program: Program, task: Task, values: dict[str, Any], settings: Set
             prepared = Prepared("done", taken.outputs)
             prepared.taken = taken
             return prepared
-        return _prepare_tool(frame, process, docker, task.directory, tmpdir, claim)
+        return _prepare_tool(frame, process, docker, task, tmpdir, claim)
     assert isinstance(process, ExpressionProcess)
     return Prepared("done", run_expression(frame, process, task.directory))
 
@@ -203,10 +203,10 @@ def _grant(frame: Frame) -> Grant:
 
 
 def _prepare_tool(
-    frame: Frame, process: ToolProcess, docker: Docker | None, directory: str, tmpdir: str, claim: Claim | None
+    frame: Frame, process: ToolProcess, docker: Docker | None, task: Task, tmpdir: str, claim: Claim | None
 ) -> Prepared:
     settings = frame.settings
-    outdir = directory if claim is None else claim.directory
+    outdir = task.directory if claim is None else claim.directory
     seen_outdir = None if docker is None else docker.output_directory or OUTDIR_IN_CONTAINER
     stage = Stage(outdir, tmpdir, seen_outdir)
     stage.only_safe_names = uses_raw_shell(process) and not settings.relax_path_checks
@@ -216,7 +216,7 @@ def _prepare_tool(
     stage.stage_inputs(frame.inputs)
     stage_workdir(frame, stage)
     command = Command(
-        argv=mpi_prefix(frame) + command_line(frame, process),
+        argv=mpi_prefix(frame, task.launch) + command_line(frame, process),
         environment=job_environment(frame, stage.outdir, stage.tmpdir),
         cwd=outdir,
         stdin=_stdin(frame, process, stage),
@@ -232,9 +232,9 @@ def _prepare_tool(
         )
     prepared = Prepared(None, {}, command, frame, stage)
     if claim is not None:
-        make_directory(os.path.dirname(directory))  # of the log
+        make_directory(os.path.dirname(task.directory))  # of the log
         prepared._claim = claim if claim.covers(stage) else None
-        prepared._log = directory + ".log"
+        prepared._log = task.directory + ".log"
     return prepared
 
 

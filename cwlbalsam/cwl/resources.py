@@ -22,6 +22,7 @@ def static_grant(process: Process) -> Grant | None:
     cuda = process.requirements.cuda
     fields: list[Any] = [getattr(needs, name) for name in Resources.__struct_fields__]
     fields += [cuda.device_count_min, cuda.device_count_max] if cuda is not None else []
+    fields += [process.requirements.mpi.processes] if process.requirements.mpi is not None else []
     if any(isinstance(value, Expr) for value in fields):
         return None
     return evaluate_grant(Frame(process, {}, {}, _NO_SETTINGS))
@@ -31,6 +32,7 @@ def evaluate_grant(frame: Frame) -> Grant:
     """What one job asks for: the least it says; its maximum where that is all it says."""
     needs = frame.requirements.resources
     cuda = frame.requirements.cuda
+    mpi = frame.requirements.mpi
     gpus = 0
     if cuda is not None:
         gpus = math.ceil(_amount(frame, "cudaDeviceCount", cuda.device_count_min, cuda.device_count_max, 1.0))
@@ -41,7 +43,17 @@ def evaluate_grant(frame: Frame) -> Grant:
         tmpdir=float(math.ceil(_amount(frame, "tmpdir", needs.tmpdir_min, needs.tmpdir_max, _SIZE_DEFAULT))),
         outdir=float(math.ceil(_amount(frame, "outdir", needs.outdir_min, needs.outdir_max, _SIZE_DEFAULT))),
         gpus=gpus,
+        ranks=mpi_ranks(frame) if mpi is not None else 0,
     )
+
+
+def mpi_ranks(frame: Frame) -> int:
+    """How many processes an MPI job has; 0: it is started as any other one."""
+    mpi = frame.requirements.mpi
+    count = frame.evaluate(mpi.processes) if mpi is not None else 0
+    if isinstance(count, bool) or not isinstance(count, int) or count < 0:
+        raise wrong("MPIRequirement: 'processes'", "an integer that is not negative", count, mpi and mpi.processes)
+    return count
 
 
 def _amount(frame: Frame, name: str, least: Any, most: Any, default: float) -> float:

@@ -14,13 +14,23 @@ size: evaluate the job's resource expressions only; its outputs are a `Grant`'s 
 
 
 class Grant(Struct, frozen=True, omit_defaults=True):
-    """Resources given to a job; sizes in MiB."""
+    """Resources given to a job; sizes in MiB. ranks: of an MPI job: cores and GPUs are those of each, the rest is what
+    it takes on each node."""
 
     cores: float = 1.0
     ram: float = 256.0
     tmpdir: float = 1024.0
     outdir: float = 1024.0
     gpus: int = 0
+    ranks: int = 0
+
+
+class Launch(Struct, frozen=True, omit_defaults=True):
+    """How an MPI job is started on its nodes: what comes before its command, and what the launcher needs to be told."""
+
+    argv: tuple[str, ...]
+    environment: dict[str, str] = {}
+    inherit: tuple[str, ...] = ()  # first letters of the variables of the allocation that it gets
 
 
 class Task(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
@@ -43,6 +53,9 @@ class Task(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
     name: str = ""
     grant: Grant = Grant()
     fingerprint: bytes = b""  # of process, step and inputs; the outcome has it, too
+    wall_seconds: float = 0.0  # it takes so long at most; 0: nobody knows
+    hosts: tuple[tuple[str, int], ...] = ()  # of an MPI job on a cluster: nodes and the ranks on each
+    launch: "Launch | None" = None
     top: bool = False  # inputs come from the user: discover secondary files, check that files exist
 
 

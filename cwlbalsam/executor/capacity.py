@@ -79,6 +79,21 @@ class Capacity:
             raise ValueError(f"given back twice: {grant}")
         self._free = free
 
+    @property
+    def is_idle(self) -> bool:
+        return self._free == self._total
+
+    def take_all(self) -> None:
+        """For a job that has the machine to itself. Raises ValueError if it is not idle."""
+        if not self.is_idle:
+            raise ValueError("something runs there")
+        self._free = tuple(0 for _ in self._total)
+
+    def give_back_all(self) -> None:
+        if any(self._free):
+            raise ValueError("not all was taken")
+        self._free = self._total
+
     def _units(self, grant: Grant) -> tuple[int, int, int, int, int]:
         """Whole units, so that taking and giving back never drifts."""
         space = math.ceil(grant.tmpdir) + math.ceil(grant.outdir)

@@ -1,15 +1,20 @@
-"""Which worker gets which task, and when: within the machine's capacity, oldest first, no I/O.
+"""Which worker gets which task, and when: within the capacity of its node, oldest first, no I/O.
 
 A worker holds *grants*; each lets one task of that grant run. Short tasks are also sent ahead of their turn, to wait in
 the worker until one before them ends and leaves it its grant: so a core is never idle for the time of a message.
+The workers of one node share its capacity. A task that wants several nodes gets all of each, and one worker of the
+first to be started by.
 """
 
 import heapq
+import math
+import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from cwlbalsam.cwl.tasks import Grant, Task
 from cwlbalsam.executor.capacity import Capacity
@@ -21,6 +26,24 @@ PASSES = 1000
 """So many younger tasks may start while the oldest waits for room; then they have to wait, too."""
 _NOTHING = Grant(cores=0, ram=0, tmpdir=0, outdir=0)
 
+Order = Callable[[Task], float]
+"""The lower, the earlier; of equals the older. It sees a task once, when it is added."""
+
+
+class Node(Struct, eq=False):
+    """Where workers are. ends: when it is no longer ours, by the monotonic clock. closed: it gets nothing new.
+
+    group: nodes that one task may span.
+    """
+
+    capacity: Capacity | None
+    name: str = ""
+    group: Hashable = 0
+    ends: float = math.inf
+    closed: bool = False
+    workers: list[int] = msgspec.field(default_factory=list)
+    tasks: int = 0  # sent there
+
 
 class _Lane(Struct):
     """Tasks of one grant in one worker: `held` may run, `sent` are there: `running` ones, and `ahead` of their turn."""
@@ -31,6 +54,14 @@ class _Lane(Struct):
     ahead: deque[int] = msgspec.field(default_factory=deque)
 
 
+class _Sent(Struct):
+    """A task without an outcome. nodes: all that it has, if it spans several."""
+
+    worker: int
+    task: Task
+    nodes: tuple[Node, ...] = ()
+
+
 class Batch(Struct):
     """What to send to one worker. limits: how many tasks of a grant may run there."""
 
@@ -39,13 +70,18 @@ class Batch(Struct):
 
 
 class Dispatcher:
-    def __init__(self, capacity: Capacity | None) -> None:
-        self._capacity = capacity
-        self._waiting: dict[Grant, deque[tuple[int, Task]]] = {}
+    """order: which tasks come first; None: the oldest."""
+
+    def __init__(self, order: Order | None = None, clock: Callable[[], float] = time.monotonic) -> None:
+        self._order = order
+        self._clock = clock
+        self._waiting: dict[Grant, list[tuple[float, int, Task]]] = {}  # heaps
         self._sequence = 0
         self._passes = 0
+        self._nodes: list[Node] = []
+        self._node_of: dict[int, Node] = {}  # by worker
         self._lanes: dict[int, dict[Grant, _Lane]] = {}  # by worker
-        self._sent: dict[int, tuple[int, Task]] = {}  # job -> worker, task
+        self._sent: dict[int, _Sent] = {}  # by job
         self._load: dict[int, int] = {}  # tasks, by worker
         self._started: list[int] = []
         self._seconds: dict[Grant, float] = {}  # what a task of this grant took lately
@@ -54,78 +90,133 @@ class Dispatcher:
         """Tasks without an outcome."""
         return len(self._sent) + sum(map(len, self._waiting.values()))
 
-    def add_worker(self, worker: int) -> None:
+    def waiting(self) -> Iterable[Task]:
+        """Tasks that no worker has, in no order."""
+        return (task for heap in self._waiting.values() for _, _, task in heap)
+
+    def add_worker(self, worker: int, node: Node) -> None:
+        if node not in self._nodes:
+            self._nodes.append(node)
+        node.workers.append(worker)
+        self._node_of[worker] = node
         self._lanes[worker] = {}
         self._load[worker] = 0
 
     def add(self, tasks: Sequence[Task]) -> None:
-        """Raises JobError for a task that this machine can never run."""
         for task in tasks:
             if task.mode != "run":
-                task = msgspec.structs.replace(task, grant=_NOTHING)
-            elif self._capacity is not None:
-                self._capacity.check(task.grant)
+                task = replace(task, grant=_NOTHING)
             self._sequence += 1
-            self._waiting.setdefault(task.grant, deque()).append((self._sequence, task))
+            rank = self._order(task) if self._order is not None else 0.0
+            heapq.heappush(self._waiting.setdefault(task.grant, []), (rank, self._sequence, task))
 
     def assign(self) -> dict[int, Batch]:
         """What can be sent now, by worker."""
         batches: dict[int, Batch] = {}
         if not self._lanes:
             return batches
-        heads = [(tasks[0][0], grant) for grant, tasks in self._waiting.items()]
+        heads = [(*tasks[0][:2], grant) for grant, tasks in self._waiting.items()]
         heapq.heapify(heads)  # there may be as many grants as tasks
         overtakes = False  # the oldest has found no room
         while heads and not (overtakes and self._passes >= PASSES):
-            grant = heads[0][1]
-            worker = self._place(grant)
-            if worker is None:
+            grant = heads[0][2]
+            tasks = self._waiting[grant]
+            task = tasks[0][2]
+            place = self._place(task)
+            if place is None:
                 heapq.heappop(heads)
                 overtakes = True
                 continue
             self._passes = self._passes + 1 if overtakes else 0
-            tasks = self._waiting[grant]
-            _, task = tasks.popleft()
+            heapq.heappop(tasks)
             if tasks:
-                heapq.heapreplace(heads, (tasks[0][0], grant))
+                heapq.heapreplace(heads, (*tasks[0][:2], grant))
             else:
                 heapq.heappop(heads)
                 del self._waiting[grant]
-            batch = batches.setdefault(worker, Batch())
-            batch.tasks.append(task)
-            lane = self._lanes[worker][grant]
-            batch.limits[grant] = lane.held
-            lane.ahead.append(task.job)
-            self._fill(lane)
-            self._sent[task.job] = worker, task
-            self._load[worker] += 1
+            self._send(place, batches)
         return batches
 
-    def _place(self, grant: Grant) -> int | None:
-        """The worker for the next task of this grant, with the books updated; None if it has to wait."""
-        if self._capacity is None or self._capacity.take(grant):
-            worker = min(self._load, key=self._load.__getitem__)
-            lane = self._lanes[worker].setdefault(grant, _Lane())
-            lane.held += 1
-            lane.sent += 1
-            return worker
+    def _send(self, place: _Sent, batches: dict[int, Batch]) -> None:
+        task, worker = place.task, place.worker
+        batch = batches.setdefault(worker, Batch())
+        batch.tasks.append(task)
+        lane = self._lanes[worker][task.grant]
+        lane.sent += 1
+        batch.limits[task.grant] = lane.held
+        lane.ahead.append(task.job)
+        self._fill(lane)
+        self._sent[task.job] = place
+        self._load[worker] += 1
+        self._node_of[worker].tasks += 1
+
+    # --- places ---
+
+    def _place(self, task: Task) -> _Sent | None:
+        """Where the next task goes, with the books of capacity updated; None if it has to wait."""
+        if task.grant.ranks:
+            return self._place_wide(task)
+        for node in self._nodes:
+            if not node.closed and self._has_time(node, task) and _take(node, task.grant):
+                return self._hold(node, task)
+        return self._place_ahead(task)
+
+    def _hold(self, node: Node, task: Task, nodes: tuple[Node, ...] = ()) -> _Sent:
+        worker = min(node.workers, key=self._load.__getitem__)
+        self._lanes[worker].setdefault(task.grant, _Lane()).held += 1
+        return _Sent(worker, task, nodes)
+
+    def _place_ahead(self, task: Task) -> _Sent | None:
+        grant = task.grant
         ahead = min(AHEAD_TASKS, int(AHEAD_SECONDS / max(self._seconds.get(grant, AHEAD_SECONDS * 2), 1e-6)))
         best = None
-        for worker, lanes in self._lanes.items():
-            lane_there = lanes.get(grant)
-            if lane_there and lane_there.sent < lane_there.held * (1 + ahead):
-                share = lane_there.sent / lane_there.held
+        for worker, lanes in self._lanes.items() if ahead and not grant.gpus else ():
+            lane = lanes.get(grant)
+            node = self._node_of[worker]
+            if lane and lane.sent < lane.held * (1 + ahead) and not node.closed and self._has_time(node, task):
+                share = lane.sent / lane.held
                 if best is None or share < best[0]:
-                    best = share, worker, lane_there
-        if best is None:
-            return None
-        best[2].sent += 1
-        return best[1]
+                    best = share, worker
+        return _Sent(best[1], task) if best is not None else None
+
+    def _place_wide(self, task: Task) -> _Sent | None:
+        """An MPI job: on one node beside others if it has room, else on whole idle nodes of one group."""
+        groups: dict[Hashable, list[Node]] = {}
+        for node in self._nodes:
+            if node.closed or not self._has_time(node, task) or node.capacity is None:
+                continue
+            fits = ranks_on(node.capacity, task.grant)
+            if fits >= task.grant.ranks and _take(node, of_ranks(task.grant, task.grant.ranks)):
+                return self._hold(node, replace(task, hosts=((node.name, task.grant.ranks),)), (node,))
+            if fits and not node.tasks and node.capacity.is_idle:
+                groups.setdefault(node.group, []).append(node)
+        for nodes in groups.values():
+            chosen, hosts, left = [], [], task.grant.ranks
+            for node in nodes:
+                if left > 0 and node.capacity is not None:
+                    count = min(left, ranks_on(node.capacity, task.grant))
+                    chosen.append(node)
+                    hosts.append((node.name, count))
+                    left -= count
+            if left <= 0:
+                for node in chosen:
+                    assert node.capacity is not None
+                    node.capacity.take_all()
+                return self._hold(chosen[0], replace(task, hosts=tuple(hosts)), tuple(chosen))
+        return None
+
+    def _has_time(self, node: Node, task: Task) -> bool:
+        return node.ends == math.inf or self._clock() + task.wall_seconds <= node.ends
+
+    # --- ends ---
 
     def finished(self, job: int, seconds: float) -> None:
         """The outcome of a task has arrived; it took so long."""
-        worker, task = self._sent.pop(job)
+        place = self._sent.pop(job)
+        task, worker = place.task, place.worker
+        node = self._node_of[worker]
         self._load[worker] -= 1
+        node.tasks -= 1
         before = self._seconds.get(task.grant, seconds)
         self._seconds[task.grant] = before + (seconds - before) / 8
         lane = self._lanes[worker][task.grant]
@@ -137,8 +228,7 @@ class Dispatcher:
         self._fill(lane)
         if lane.sent < lane.held:
             lane.held -= 1
-            if self._capacity is not None:
-                self._capacity.give_back(task.grant)
+            _give_back(place, node)
             if not lane.held:
                 del self._lanes[worker][task.grant]
 
@@ -158,37 +248,78 @@ class Dispatcher:
         """Tasks that were still here and are dropped, and the jobs to cancel in each worker."""
         wanted = set(jobs)
         dropped: list[Task] = []
-        for grant in list(self._waiting):
-            queue = self._waiting[grant]
-            hit = [task for _, task in queue if task.job in wanted]
+        for grant, heap in list(self._waiting.items()):
+            hit = [entry[2] for entry in heap if entry[2].job in wanted]
             if hit:
                 dropped += hit
-                kept = deque(entry for entry in queue if entry[1].job not in wanted)
+                kept = [entry for entry in heap if entry[2].job not in wanted]
+                heapq.heapify(kept)
                 self._waiting[grant] = kept
                 if not kept:
                     del self._waiting[grant]
         there: dict[int, list[int]] = {}
         for job in jobs:
             if job in self._sent:
-                there.setdefault(self._sent[job][0], []).append(job)
+                there.setdefault(self._sent[job].worker, []).append(job)
         return dropped, there
 
     def drop_worker(self, worker: int) -> list[Task]:
         """The worker has died: the tasks that it had, whose grants are free again."""
-        lost = [task for there, task in self._sent.values() if there == worker]
-        for task in lost:
-            del self._sent[task.job]
+        node = self._node_of.pop(worker)
+        lost = [place for place in self._sent.values() if place.worker == worker]
+        for place in lost:
+            del self._sent[place.task.job]
+        node.tasks -= len(lost)
         for grant, lane in self._lanes.pop(worker).items():
-            if self._capacity is not None:
-                for _ in range(lane.held):
-                    self._capacity.give_back(grant)
+            wide = [place for place in lost if place.nodes and place.task.grant == grant]
+            for place in wide:
+                _give_back(place, node)
+            for _ in range(lane.held - len(wide)):
+                if node.capacity is not None:
+                    node.capacity.give_back(grant)
         del self._load[worker]
-        return lost
+        node.workers.remove(worker)
+        if not node.workers:
+            self._nodes.remove(node)
+        return [place.task for place in lost]
 
     def drop_waiting(self) -> list[Task]:
-        lost = [task for queue in self._waiting.values() for _, task in queue]
+        lost = list(self.waiting())
         self._waiting.clear()
         return lost
 
     def jobs(self) -> list[int]:
-        return [*self._sent, *(task.job for queue in self._waiting.values() for _, task in queue)]
+        return [*self._sent, *(task.job for task in self.waiting())]
+
+    def worker_of(self, job: int) -> int | None:
+        """Who has it; None if nobody has."""
+        return self._sent[job].worker if job in self._sent else None
+
+
+def of_ranks(grant: Grant, ranks: int) -> Grant:
+    """What so many ranks of an MPI job take on one node: cores and GPUs count by rank."""
+    return replace(grant, cores=grant.cores * ranks, gpus=grant.gpus * ranks, ranks=0)
+
+
+def ranks_on(capacity: Capacity, grant: Grant) -> int:
+    """How many ranks of an MPI job an empty node could take."""
+    machine = capacity.machine
+    if not capacity.fits(of_ranks(grant, 1)):
+        return 0
+    by_cores = int(machine.cores / grant.cores) if grant.cores else grant.ranks
+    by_gpus = machine.gpus // grant.gpus if grant.gpus else grant.ranks
+    return min(by_cores, by_gpus, grant.ranks)
+
+
+def _take(node: Node, grant: Grant) -> bool:
+    return bool(node.workers) and (node.capacity is None or node.capacity.take(grant))
+
+
+def _give_back(place: _Sent, node: Node) -> None:
+    if len(place.nodes) > 1:
+        for whole in place.nodes:
+            assert whole.capacity is not None
+            whole.capacity.give_back_all()
+    elif node.capacity is not None:
+        grant = place.task.grant
+        node.capacity.give_back(of_ranks(grant, grant.ranks) if grant.ranks else grant)

@@ -1,4 +1,4 @@
-"""The coordinator's side of its workers: tasks go out in batches, outcomes come back in batches.
+"""The coordinator's side of the workers on its own machine: they are forked here, and buried here.
 
 asyncio takes long to import, so that is left until the workers are forked and import what they need.
 """
@@ -14,14 +14,16 @@ from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from cwlbalsam.cwl.removal import remove_tree
-from cwlbalsam.cwl.tasks import Ending, Outcome, Settings, Task
+from cwlbalsam.cwl.tasks import Outcome, Settings, Task
 from cwlbalsam.errors import JobError
 from cwlbalsam.executor.capacity import Capacity
-from cwlbalsam.executor.dispatch import Batch, Dispatcher
+from cwlbalsam.executor.crew import Crew, Written, by_task
+from cwlbalsam.executor.dispatch import Dispatcher, Node
 from cwlbalsam.executor.forkserver import RECORD_BYTES, fork_server, request_worker, unpack_death
-from cwlbalsam.executor.frames import FRAME_TASKS, Cancel, Inbox, Learn, Outbox, Work, pack, unpack_outcomes
+from cwlbalsam.executor.frames import Inbox, Outbox, unpack_outcomes
 from cwlbalsam.executor.journal import read_journal
 from cwlbalsam.executor.recovery import end_survivors
 from cwlbalsam.executor.workbench import CLEAN_UP_SECONDS, GRACE_SECONDS, Preparing
@@ -34,15 +36,17 @@ if TYPE_CHECKING:
 SCRATCH_PREFIX = "cwlbalsam-"
 
 
-class _Link(Struct, eq=False):
-    """The connection to one worker, and the Programs that it knows."""
+class _Connection(Struct, eq=False):
+    """To one worker."""
 
     number: int
-    connection: socket.socket
+    socket: socket.socket
     lost: bool = False
-    programs: set[str] = msgspec.field(default_factory=set)
     inbox: Inbox = msgspec.field(default_factory=Inbox)
     outbox: Outbox = msgspec.field(default_factory=Outbox)
+
+    def send(self, frame: bytes) -> None:
+        self.outbox.add(frame)
 
 
 class WorkerPool:
@@ -66,13 +70,13 @@ class WorkerPool:
     ) -> None:
         self._count = workers
         self._settings = settings
-        self._programs = programs
-        self._dispatcher = Dispatcher(capacity)
+        self._node = Node(capacity)
+        self._crew = Crew(Dispatcher(), programs, self._tell_outcomes, self._tell_started)
         self._scratch = Path(tempfile.mkdtemp(prefix=SCRATCH_PREFIX, dir=scratch))
         self.keep_scratch = False
         self._journals = journals
         self._prepare = prepare
-        self._links: dict[int, _Link] = {}
+        self._connections: dict[int, _Connection] = {}
         self._numbers = 0
         self._server: socket.socket | None = None
         self._server_pid = 0
@@ -81,8 +85,6 @@ class WorkerPool:
         self._on_started: Callable[[list[int]], None] = lambda _: None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._turn_set = False
-        self._cancels: list[tuple[int, Cancel]] = []
-        self._unreported: list[Outcome] = []
         self._idle: asyncio.Event | None = None
         self._closing = False
 
@@ -109,16 +111,22 @@ class WorkerPool:
         assert self._server is not None, "start() comes first"
         self._server.setblocking(False)
         self._loop.add_reader(self._server, self._read_deaths)
-        for link in self._links.values():
-            self._attach(link)
+        for connection in self._connections.values():
+            self._attach(connection)
 
     def submit(self, tasks: Sequence[Task]) -> None:
         """Have them run, each answered by one outcome. What cannot ever run here is answered `failed`."""
+        fitting = []
         for task in tasks:
+            if task.grant.ranks:  # one machine is what an MPI job's own command spreads over
+                task = replace(task, grant=replace(task.grant, ranks=0))
             try:
-                self._dispatcher.add([task])
+                if self._node.capacity is not None and task.mode == "run":
+                    self._node.capacity.check(task.grant)
+                fitting.append(task)
             except JobError as error:
-                self._unreported.append(_ended(task, "failed", str(error)))
+                self._crew.refuse(task, str(error))
+        self._crew.submit(fitting)
         self._schedule_turn()
 
     def cancel(self, jobs: Sequence[int], *, unstarted: bool = False) -> None:
@@ -126,10 +134,7 @@ class WorkerPool:
 
         unstarted: let those run whose command runs.
         """
-        dropped, there = self._dispatcher.cancel(jobs)
-        self._unreported += [_ended(task, "cancelled", "cancelled") for task in dropped]
-        for number, numbers in there.items():
-            self._cancels.append((number, Cancel(numbers, unstarted)))
+        self._crew.cancel(jobs, unstarted=unstarted)
         self._schedule_turn()
 
     async def close(self, kill: bool = False) -> None:
@@ -137,14 +142,15 @@ class WorkerPool:
         import asyncio
 
         if kill:
-            self.cancel(self._dispatcher.jobs())
-        if self._idle is not None and (len(self._dispatcher) or self._unreported):
+            self._crew.cancel_all()
+            self._schedule_turn()
+        if self._idle is not None and len(self._crew):
             self._idle.clear()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._idle.wait(), 2 * GRACE_SECONDS + CLEAN_UP_SECONDS if kill else None)
         self._closing = True
-        for link in list(self._links.values()):
-            self._detach(link)
+        for connection in list(self._connections.values()):
+            self._detach(connection)
         if self._server is not None:
             if self._loop is not None:
                 self._loop.remove_reader(self._server)
@@ -157,8 +163,8 @@ class WorkerPool:
     def abandon(self) -> None:
         """End the workers whatever they do, without a loop; nothing is left to do if `close` was called."""
         self._closing, self._loop = True, None
-        for link in list(self._links.values()):
-            self._detach(link)
+        for connection in list(self._connections.values()):
+            self._detach(connection)
         if self._server is not None:
             _hang_up(self._server)
             self._bury_server()
@@ -176,30 +182,19 @@ class WorkerPool:
 
     def _turn(self) -> None:
         self._turn_set = False
-        for number, batch in self._dispatcher.assign().items():
-            self._send_batch(self._links[number], batch)
-        for number, cancel in self._cancels:
-            if number in self._links:
-                self._links[number].outbox.add(pack(cancel))
-        self._cancels.clear()
-        for link in self._links.values():
-            self._flush(link)
-        self._on_started(self._dispatcher.take_started())
-        self._report([])
+        self._crew.turn()
+        for connection in self._connections.values():
+            self._flush(connection)
+        self._tell_idle()
 
-    def _send_batch(self, link: _Link, batch: Batch) -> None:
-        for digest in {task.program for task in batch.tasks} - link.programs:
-            link.outbox.add(pack(Learn(digest, self._programs(digest))))
-            link.programs.add(digest)
-        limits = list(batch.limits.items())
-        for first in range(0, len(batch.tasks), FRAME_TASKS):
-            link.outbox.add(pack(Work(batch.tasks[first : first + FRAME_TASKS], limits)))
+    def _tell_outcomes(self, outcomes: list[Outcome]) -> None:
+        self._on_outcomes(outcomes)
 
-    def _report(self, outcomes: list[Outcome]) -> None:
-        outcomes, self._unreported = self._unreported + outcomes, []
-        if outcomes:
-            self._on_outcomes(outcomes)
-        if self._idle is not None and not len(self._dispatcher) and not self._unreported:
+    def _tell_started(self, jobs: list[int]) -> None:
+        self._on_started(jobs)
+
+    def _tell_idle(self) -> None:
+        if self._idle is not None and not len(self._crew):
             self._idle.set()
 
     # --- connections ---
@@ -207,61 +202,58 @@ class WorkerPool:
     def _add_worker(self) -> None:
         assert self._server is not None
         self._numbers += 1
-        link = _Link(self._numbers, request_worker(self._server, self._numbers))
-        link.connection.setblocking(False)
-        self._links[link.number] = link
-        self._dispatcher.add_worker(link.number)
+        connection = _Connection(self._numbers, request_worker(self._server, self._numbers))
+        connection.socket.setblocking(False)
+        self._connections[connection.number] = connection
+        self._crew.join(connection.number, connection, self._node)
         if self._loop is not None:
-            self._attach(link)
+            self._attach(connection)
 
-    def _attach(self, link: _Link) -> None:
+    def _attach(self, connection: _Connection) -> None:
         assert self._loop is not None
-        self._loop.add_reader(link.connection, self._read, link)
+        self._loop.add_reader(connection.socket, self._read, connection)
         self._schedule_turn()
 
-    def _detach(self, link: _Link) -> None:
+    def _detach(self, connection: _Connection) -> None:
         """Close the connection; a worker that sees this ends what it still runs, and itself."""
-        self._links.pop(link.number, None)
+        self._connections.pop(connection.number, None)
         if self._loop is not None:
-            self._loop.remove_reader(link.connection)
-            self._loop.remove_writer(link.connection)
-        _hang_up(link.connection)
+            self._loop.remove_reader(connection.socket)
+            self._loop.remove_writer(connection.socket)
+        _hang_up(connection.socket)
 
-    def _read(self, link: _Link) -> None:
+    def _read(self, connection: _Connection) -> None:
         try:
-            data = link.connection.recv(1 << 18)
+            data = connection.socket.recv(1 << 18)
         except (BlockingIOError, InterruptedError):
             return
         except OSError:
             data = b""
         if not data:
             assert self._loop is not None
-            self._loop.remove_reader(link.connection)  # the fork server will say that it has died
-            link.lost = True
+            self._loop.remove_reader(connection.socket)  # the fork server will say that it has died
+            connection.lost = True
             if self._server is None:
-                self._bury(link)
+                self._bury(connection)
             return
-        outcomes = [outcome for body in link.inbox.feed(data) for outcome in unpack_outcomes(body)]
-        for outcome in outcomes:
-            self._dispatcher.finished(outcome.job, outcome.ended - outcome.started)
+        outcomes = [outcome for body in connection.inbox.feed(data) for outcome in unpack_outcomes(body)]
         if outcomes:
-            self._on_started(self._dispatcher.take_started())
-            self._report(outcomes)
+            self._crew.heard(outcomes)
             self._schedule_turn()
 
-    def _flush(self, link: _Link) -> None:
+    def _flush(self, connection: _Connection) -> None:
         assert self._loop is not None
         try:
-            while link.outbox:
-                with link.outbox.peek() as data:
-                    count = link.connection.send(data)
-                link.outbox.sent(count)
+            while connection.outbox:
+                with connection.outbox.peek() as data:
+                    count = connection.socket.send(data)
+                connection.outbox.sent(count)
         except (BlockingIOError, InterruptedError):
-            self._loop.add_writer(link.connection, self._flush, link)
+            self._loop.add_writer(connection.socket, self._flush, connection)
             return
         except OSError:
             pass  # it has died: the fork server will say so
-        self._loop.remove_writer(link.connection)
+        self._loop.remove_writer(connection.socket)
 
     # --- deaths ---
 
@@ -277,34 +269,30 @@ class WorkerPool:
             self._loop.remove_reader(self._server)
             self._server.close()
             self._server = None
-            for link in [link for link in self._links.values() if link.lost]:
-                self._bury(link)
-            if not self._links:
+            for connection in [each for each in self._connections.values() if each.lost]:
+                self._bury(connection)
+            if not self._connections:
                 self._give_up()
         self._deaths += data
         while len(self._deaths) >= RECORD_BYTES:
             number, code = unpack_death(bytes(self._deaths[:RECORD_BYTES]))
             del self._deaths[:RECORD_BYTES]
-            self._mourn(number, f" by {signal.Signals(-code).name}" if code < 0 else f" with exit code {code}")
+            self._mourn(number, how_it_died(code))
 
-    def _bury(self, link: _Link) -> None:
+    def _bury(self, connection: _Connection) -> None:
         """Without a fork server nobody but us ends what a dead worker's commands have left."""
-        end_survivors(self._folder(link.number))
-        self._mourn(link.number, "")
+        end_survivors(self._folder(connection.number))
+        self._mourn(connection.number, "")
 
     def _mourn(self, number: int, how: str) -> None:
-        link = self._links.get(number)
-        if link is None:
+        connection = self._connections.get(number)
+        if connection is None:
             return
-        self._detach(link)
-        lost = self._dispatcher.drop_worker(number)
-        written = self._written(number)
-        for task in lost:
-            known = written.get((task.job, task.attempt, task.fingerprint))
-            self._unreported.append(known or _ended(task, "temporary", f"the worker that ran this job died{how}"))
+        self._detach(connection)
+        self._crew.lost(number, how, self._written(number))
         if not self._closing and self._server is not None:
             self._add_worker()
-        elif not self._links:
+        elif not self._connections:
             self._give_up()
         self._schedule_turn()
 
@@ -314,15 +302,13 @@ class WorkerPool:
     def _journal(self, number: int) -> Path | None:
         return self._journals / f"{self._scratch.name}-{number}.journal" if self._journals else None
 
-    def _written(self, number: int) -> dict[tuple[int, int, bytes], Outcome]:
+    def _written(self, number: int) -> Written:
         """What a dead worker had journalled and may not have sent."""
         path = self._journal(number)
-        outcomes = read_journal(path) if path else ()
-        return {(outcome.job, outcome.attempt, outcome.fingerprint): outcome for outcome in outcomes}
+        return by_task(list(read_journal(path)) if path else [])
 
     def _give_up(self) -> None:
-        lost = self._dispatcher.drop_waiting()
-        self._unreported += [_ended(task, "temporary", "no worker is left") for task in lost]
+        self._crew.give_up()
         self._schedule_turn()
 
     def _bury_server(self) -> None:
@@ -330,12 +316,12 @@ class WorkerPool:
             os.waitpid(self._server_pid, 0)
 
 
+def how_it_died(code: int) -> str:
+    return f" by {signal.Signals(-code).name}" if code < 0 else f" with exit code {code}"
+
+
 def _hang_up(connection: socket.socket) -> None:
     """The other side sees the end at once, even if a process that was forked meanwhile still holds a copy of it."""
     with contextlib.suppress(OSError):
         connection.shutdown(socket.SHUT_RDWR)
     connection.close()
-
-
-def _ended(task: Task, ending: Ending, error: str) -> Outcome:
-    return Outcome(job=task.job, attempt=task.attempt, ending=ending, error=error)

@@ -3,7 +3,7 @@ from hypothesis import strategies as st
 
 from cwlbalsam.cwl.tasks import Grant, Task
 from cwlbalsam.executor.capacity import Capacity, Machine
-from cwlbalsam.executor.dispatch import PASSES, Dispatcher
+from cwlbalsam.executor.dispatch import PASSES, Dispatcher, Node
 
 
 def grant(cores: float) -> Grant:
@@ -50,10 +50,10 @@ def used(workers: dict[int, Worker]) -> float:
 def test_every_task_runs_once_and_never_beyond_the_cores(
     sizes: list[float], ends: list[tuple[int, float]], cancelled: list[int]
 ) -> None:
-    dispatcher = Dispatcher(Capacity(Machine(cores=4, ram=1, tmpdir=1)))
+    dispatcher, node = Dispatcher(), Node(Capacity(Machine(cores=4, ram=1, tmpdir=1)))
     workers = {1: Worker(), 2: Worker()}
     for number in workers:
-        dispatcher.add_worker(number)
+        dispatcher.add_worker(number, node)
     dispatcher.add([task(job, cores) for job, cores in enumerate(sizes)])
     dropped, _ = dispatcher.cancel(cancelled)
     done = [gone.job for gone in dropped]
@@ -73,9 +73,9 @@ def test_every_task_runs_once_and_never_beyond_the_cores(
 
 
 def test_a_big_task_is_not_starved_by_small_ones() -> None:
-    dispatcher = Dispatcher(Capacity(Machine(cores=2, ram=1, tmpdir=1)))
+    dispatcher, node = Dispatcher(), Node(Capacity(Machine(cores=2, ram=1, tmpdir=1)))
     worker = Worker()
-    dispatcher.add_worker(1)
+    dispatcher.add_worker(1, node)
     dispatcher.add([task(0, 1), task(1, 2), *(task(job, 1) for job in range(2, 5000))])
     for _ in range(3 * PASSES):
         deliver(dispatcher, {1: worker})
@@ -87,8 +87,8 @@ def test_a_big_task_is_not_starved_by_small_ones() -> None:
 
 
 def test_long_tasks_are_not_sent_ahead() -> None:
-    dispatcher = Dispatcher(Capacity(Machine(cores=1, ram=1, tmpdir=1)))
-    dispatcher.add_worker(1)
+    dispatcher, node = Dispatcher(), Node(Capacity(Machine(cores=1, ram=1, tmpdir=1)))
+    dispatcher.add_worker(1, node)
     dispatcher.add([task(job, 1) for job in range(5)])
     for job in range(4):
         assert [there.job for there in dispatcher.assign()[1].tasks] == [job]
@@ -96,10 +96,10 @@ def test_long_tasks_are_not_sent_ahead() -> None:
 
 
 def test_the_tasks_of_a_dead_worker_free_their_grants() -> None:
-    dispatcher = Dispatcher(Capacity(Machine(cores=2, ram=1, tmpdir=1)))
-    dispatcher.add_worker(1)
+    dispatcher, node = Dispatcher(), Node(Capacity(Machine(cores=2, ram=1, tmpdir=1)))
+    dispatcher.add_worker(1, node)
     dispatcher.add([task(0, 2), task(1, 2)])
     dispatcher.assign()
     assert [lost.job for lost in dispatcher.drop_worker(1)] == [0]
-    dispatcher.add_worker(2)
+    dispatcher.add_worker(2, node)
     assert [there.job for there in dispatcher.assign()[2].tasks] == [1]

@@ -6,13 +6,13 @@ from typing import Any
 
 from cwlbalsam.cwl.tasks import Grant, Task
 from cwlbalsam.executor.capacity import Capacity, Machine
-from cwlbalsam.executor.dispatch import Dispatcher
+from cwlbalsam.executor.dispatch import Dispatcher, Node
 from tests.executor.fakes import make_pool, make_task, run_tasks, shell
 
 
 def dispatcher(jobs: int) -> Dispatcher:
-    found = Dispatcher(Capacity(Machine(cores=2, ram=1, tmpdir=1)))
-    found.add_worker(1)
+    found = Dispatcher()
+    found.add_worker(1, Node(Capacity(Machine(cores=2, ram=1, tmpdir=1))))
     grant = Grant(cores=1, ram=0, tmpdir=0, outdir=0)
     found.add([Task(job=n, program="", process=0, inputs={}, directory="", grant=grant) for n in range(jobs)])
     return found
