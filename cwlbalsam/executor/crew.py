@@ -29,7 +29,8 @@ class Member(Struct, eq=False):
 
 
 class Crew:
-    """programs: digest -> msgpack of a Program. on_outcomes, on_started: as a coordinator takes them."""
+    """programs: digest -> msgpack of a Program. on_outcomes, on_started: as a coordinator takes them. launching: makes
+    the launch command of a task that has got its hosts; raises JobError."""
 
     def __init__(
         self,
@@ -37,10 +38,12 @@ class Crew:
         programs: Callable[[str], bytes],
         on_outcomes: Callable[[list[Outcome]], None],
         on_started: Callable[[list[int]], None],
+        launching: Callable[[Task], Task] | None = None,
     ) -> None:
         self._dispatcher = dispatcher
         self._programs = programs
         self._on_outcomes, self._on_started = on_outcomes, on_started
+        self._launching = launching
         self._members: dict[int, Member] = {}
         self._cancels: list[tuple[int, Cancel]] = []
         self._unreported: list[Outcome] = []
@@ -106,10 +109,16 @@ class Crew:
         for task in self._dispatcher.drop_waiting():
             self._unreported.append(ended(task, "temporary", "no worker is left"))
 
+    def drop(self, jobs: Sequence[int], error: str) -> None:
+        """Fail tasks that no worker has."""
+        self._unreported += [ended(task, "failed", error) for task in self._dispatcher.drop_waiting(jobs)]
+
     def _send(self, member: Member, batch: Batch) -> None:
         for digest in {task.program for task in batch.tasks} - member.programs:
             member.link.send(pack(Learn(digest, self._programs(digest))))
             member.programs.add(digest)
+        if self._launching is not None:
+            batch.tasks = [self._launching(task) if task.hosts else task for task in batch.tasks]
         limits = list(batch.limits.items())
         for first in range(0, len(batch.tasks), FRAME_TASKS):
             member.link.send(pack(Work(batch.tasks[first : first + FRAME_TASKS], limits)))

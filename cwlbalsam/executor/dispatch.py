@@ -88,7 +88,14 @@ class Dispatcher:
 
     def __len__(self) -> int:
         """Tasks without an outcome."""
-        return len(self._sent) + sum(map(len, self._waiting.values()))
+        return len(self._sent) + self.count_waiting()
+
+    def count_waiting(self) -> int:
+        return sum(map(len, self._waiting.values()))
+
+    def waiting_by_grant(self) -> Iterable[tuple[Grant, int]]:
+        """How many tasks wait, for each grant but that of bookkeeping."""
+        return ((grant, len(heap)) for grant, heap in self._waiting.items() if grant != _NOTHING)
 
     def waiting(self) -> Iterable[Task]:
         """Tasks that no worker has, in no order."""
@@ -246,17 +253,7 @@ class Dispatcher:
 
     def cancel(self, jobs: Sequence[int]) -> tuple[list[Task], dict[int, list[int]]]:
         """Tasks that were still here and are dropped, and the jobs to cancel in each worker."""
-        wanted = set(jobs)
-        dropped: list[Task] = []
-        for grant, heap in list(self._waiting.items()):
-            hit = [entry[2] for entry in heap if entry[2].job in wanted]
-            if hit:
-                dropped += hit
-                kept = [entry for entry in heap if entry[2].job not in wanted]
-                heapq.heapify(kept)
-                self._waiting[grant] = kept
-                if not kept:
-                    del self._waiting[grant]
+        dropped = self.drop_waiting(jobs)
         there: dict[int, list[int]] = {}
         for job in jobs:
             if job in self._sent:
@@ -283,10 +280,24 @@ class Dispatcher:
             self._nodes.remove(node)
         return [place.task for place in lost]
 
-    def drop_waiting(self) -> list[Task]:
-        lost = list(self.waiting())
-        self._waiting.clear()
-        return lost
+    def drop_waiting(self, jobs: Iterable[int] | None = None) -> list[Task]:
+        """Of these jobs, or of all."""
+        if jobs is None:
+            lost = list(self.waiting())
+            self._waiting.clear()
+            return lost
+        wanted = set(jobs)
+        dropped: list[Task] = []
+        for grant, heap in list(self._waiting.items()):
+            hit = [entry[2] for entry in heap if entry[2].job in wanted]
+            if hit:
+                dropped += hit
+                kept = [entry for entry in heap if entry[2].job not in wanted]
+                heapq.heapify(kept)
+                self._waiting[grant] = kept
+                if not kept:
+                    del self._waiting[grant]
+        return dropped
 
     def jobs(self) -> list[int]:
         return [*self._sent, *(task.job for task in self.waiting())]

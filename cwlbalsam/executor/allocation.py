@@ -1,0 +1,98 @@
+"""What a process in a batch job can tell of its allocation, from the environment that the scheduler has made."""
+
+import os
+import re
+import socket
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+from cwlbalsam.executor.capacity import Machine
+
+EXPAND_SECONDS = 30
+_COUNT = re.compile(r"\d+")
+
+
+def allocated_nodes(environ: Mapping[str, str]) -> list[str]:
+    """Names of the nodes, in the scheduler's order; this machine's if there is no allocation."""
+    if "SLURM_JOB_NODELIST" in environ:
+        command = ["scontrol", "show", "hostnames", environ["SLURM_JOB_NODELIST"]]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=EXPAND_SECONDS, check=True)
+        return done.stdout.split()
+    for name in ("PBS_NODEFILE", "COBALT_NODEFILE", "LSB_DJOB_HOSTFILE"):
+        if name in environ:
+            lines = Path(environ[name]).read_text(encoding="utf-8").split()
+            return list(dict.fromkeys(lines))  # one line a core
+    if "FLUX_JOB_ID" in environ:
+        done = subprocess.run(
+            ["flux", "hostlist", "--expand", "local"],
+            capture_output=True,
+            text=True,
+            timeout=EXPAND_SECONDS,
+            check=True,
+        )
+        return done.stdout.split()
+    return [socket.gethostname()]
+
+
+def granted_machine(seen: Machine, environ: Mapping[str, str]) -> Machine:
+    """What is ours of a node, of which a process sees `seen`: less than that, or more where it is bound to a part."""
+    cores = _first(environ, "SLURM_CPUS_ON_NODE", "NCPUS", "PBS_NCPUS", "LSB_MAX_NUM_PROCESSORS")
+    memory = _first(environ, "SLURM_MEM_PER_NODE")
+    if not memory and cores:
+        memory = _first(environ, "SLURM_MEM_PER_CPU") * cores
+    gpus = [name for name in environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name.strip()]
+    return Machine(
+        cores=cores or seen.cores,
+        ram=memory or seen.ram,
+        tmpdir=seen.tmpdir,
+        gpus=len(gpus) or seen.gpus,
+    )
+
+
+def _first(environ: Mapping[str, str], *names: str) -> int:
+    for name in names:
+        found = _COUNT.match(environ.get(name, ""))
+        if found:
+            return int(found.group())
+    return 0
+
+
+def batch_id(environ: Mapping[str, str]) -> str:
+    """The scheduler's name for this batch job; empty outside of one."""
+    names = ("SLURM_JOB_ID", "PBS_JOBID", "LSB_JOBID", "COBALT_JOBID", "FLUX_JOB_ID")
+    return next((environ[name] for name in names if environ.get(name)), "")
+
+
+def inherited_names(scheduler: str) -> tuple[str, ...]:
+    """First letters of the variables by which a launch command knows its allocation: MPI jobs get them, no other."""
+    return {"slurm": ("SLURM_",), "pbs": ("PBS_",), "lsf": ("LSB_", "LSF_", "JSM_"), "flux": ("FLUX_",)}.get(
+        scheduler, ()
+    )
+
+
+def addresses(port: int) -> list[tuple[str, int]]:
+    """Where this machine may be reached, the likeliest first."""
+    names = [socket.gethostname()]
+    numbers: list[str] = []
+    for name in names:
+        try:
+            numbers += [str(found[4][0]) for found in socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)]
+        except OSError:
+            continue
+    numbers += _own_addresses()
+    return [(host, port) for host in dict.fromkeys([*names, *numbers, "127.0.0.1"])]
+
+
+def _own_addresses() -> list[str]:
+    """Of the interface that leads outside; asks nobody."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))  # TEST-NET-1 (RFC 5737): a datagram socket sends nothing yet
+            return [str(probe.getsockname()[0])]
+        except OSError:
+            return []
+
+
+def is_here(host: str) -> bool:
+    return host.partition(".")[0] in {"localhost", os.uname().nodename.partition(".")[0]}

@@ -1,0 +1,213 @@
+"""The launcher: what a pilot runs in its allocation. It starts a supervisor on each node, hands on what they and the
+agent say, holds the lease of its session, and ends all when that or the allocation ends.
+
+It places nothing and decides on no job; it opens no store.
+"""
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from cwlbalsam.executor.allocation import addresses, allocated_nodes, is_here
+from cwlbalsam.executor.frames import Inbox
+from cwlbalsam.executor.messages import Leave, Leaving, NodeDown, pack_message, to_node
+from cwlbalsam.executor.pilot import AgentFile, NodeFile, PilotFile, SupervisorCall, read_record, write_record
+from cwlbalsam.executor.supervisor import BURY_SECONDS, SILENCE_SECONDS
+from cwlbalsam.executor.wires.base import Wire
+from cwlbalsam.executor.wires.proof import is_proof, nonce, proof, read_token
+from cwlbalsam.executor.wires.tcp import Refused, TcpCaller
+
+SIGN_SECONDS = 2.0
+READ_BYTES = 1 << 18
+STARTING_SECONDS = 120.0
+GRACE_SECONDS = 12.0
+"""What workers take to end their jobs once nobody is left to tell them anything."""
+
+
+class _Node(Struct, eq=False):
+    """A supervisor, as its launcher sees it. process: what started it; it lasts as long as the supervisor."""
+
+    number: int
+    name: str
+    process: asyncio.subprocess.Process
+    writer: asyncio.StreamWriter | None = None
+    heard: float = 0.0
+    early: list[bytes] = msgspec.field(default_factory=list)  # for a supervisor that has not called yet
+
+
+class Launcher:
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._pilot = read_record(folder / "pilot.json", PilotFile)
+        self._token = read_token(folder / "token")
+        self._nodes: dict[int, _Node] = {}
+        self._over = asyncio.Event()
+        self._why = ""
+        self._wire: Wire = self._make_wire()
+
+    def _make_wire(self) -> TcpCaller:
+        return TcpCaller(self._pilot.session, self._token, self._agents, self._obey)
+
+    def _agents(self) -> Sequence[tuple[str, int]]:
+        with contextlib.suppress(OSError, msgspec.DecodeError):
+            return read_record(self._folder / "agent.json", AgentFile).addresses
+        return ()
+
+    async def run(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, lambda: self._end("the batch system ends the pilot"))
+        ends = time.time() + self._pilot.wall_seconds - self._pilot.margin_seconds
+        server = await asyncio.start_server(self._answer, None, 0)
+        port = server.sockets[0].getsockname()[1]
+        names = allocated_nodes(os.environ)
+        write_record(self._folder / "node.json", NodeFile(names, addresses(port), ends))
+        calling = asyncio.create_task(self._call())
+        watching = [asyncio.create_task(self._watch(number, name)) for number, name in enumerate(names)]
+        clock = asyncio.create_task(self._keep_time(ends))
+        await self._over.wait()
+        clock.cancel()
+        self._wire.send(pack_message(Leaving(self._why)))
+        for node in self._nodes.values():
+            if node.writer is not None:
+                node.writer.close()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(BURY_SECONDS):
+                await asyncio.gather(*watching)
+        await self._wire.close()
+        calling.cancel()
+        server.close()
+
+    async def _call(self) -> None:
+        wire = self._wire
+        assert isinstance(wire, TcpCaller)
+        try:
+            await wire.run()
+        except Refused as refused:
+            self._end(str(refused))
+
+    def _end(self, why: str) -> None:
+        self._why = self._why or why
+        self._over.set()
+
+    async def _keep_time(self, ends: float) -> None:
+        """The lease counts from before the agent was asked for it, by our own clock."""
+        while True:
+            await asyncio.sleep(SIGN_SECONDS / 2)
+            if time.monotonic() - self._wire.confirmed > self._pilot.lease_seconds:
+                self._end("the agent is silent")
+            if time.time() > ends:
+                self._end("the time of the allocation is over")
+            for node in self._nodes.values():
+                if node.writer is not None:
+                    node.writer.write(bytes(4))
+                    if time.monotonic() - node.heard > SILENCE_SECONDS:
+                        node.writer.close()
+
+    # --- from the agent ---
+
+    def _obey(self, body: bytes) -> None:
+        message = to_node.decode(body)
+        if isinstance(message, Leave):
+            self._end("the agent needs it no longer")
+            return
+        node = self._nodes.get(message.node)
+        if node is None:
+            return
+        frame = len(body).to_bytes(4, "little") + body
+        if node.writer is None:
+            node.early.append(frame)
+        else:
+            node.writer.write(frame)
+
+    # --- supervisors ---
+
+    async def _watch(self, number: int, name: str) -> None:
+        """Start the supervisor of a node; when it has ended, nothing lives there."""
+        command = supervisor_command(self._pilot, self._folder, number, name)
+        log = self._folder / f"node-{number}.log"
+        with log.open("ab") as output:
+            process = await asyncio.create_subprocess_exec(
+                *command, stdin=asyncio.subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
+            )
+        node = self._nodes[number] = _Node(number, name, process)
+        starting = asyncio.create_task(self._expect(node))
+        code = await process.wait()
+        starting.cancel()
+        if code and not self._over.is_set():  # its workers may have outlived it for as long as they need to end
+            await asyncio.sleep(GRACE_SECONDS)
+        del self._nodes[number]
+        why = self._why or f"its supervisor ended with code {code}; see {log}"
+        self._wire.send(pack_message(NodeDown(number, why)))
+        if not self._nodes:
+            self._end("no node is left")
+
+    async def _expect(self, node: _Node) -> None:
+        await asyncio.sleep(STARTING_SECONDS)
+        if node.writer is None:
+            with contextlib.suppress(ProcessLookupError):
+                node.process.terminate()
+
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError, TimeoutError, asyncio.IncompleteReadError, msgspec.DecodeError):
+            async with asyncio.timeout(10):
+                node = await self._welcome(reader, writer)
+            if node is not None:
+                await self._listen(node, reader, writer)
+        writer.close()
+
+    async def _welcome(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> _Node | None:
+        ours = nonce()
+        writer.write(ours)
+        length = int.from_bytes(await reader.readexactly(4), "little")
+        call = msgspec.msgpack.decode(await reader.readexactly(min(length, 4096)), type=SupervisorCall)
+        name = f"{self._pilot.session}/{call.node}"
+        node = self._nodes.get(call.node)
+        known = is_proof(call.proof, self._token, "caller", name, call.nonce, ours)
+        if not known or node is None or node.writer is not None:
+            return None
+        writer.write(proof(self._token, "listener", name, call.nonce, ours))
+        return node
+
+    async def _listen(self, node: _Node, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        inbox = Inbox()
+        node.writer, node.heard = writer, time.monotonic()
+        writer.write(b"".join(node.early))
+        node.early.clear()
+        while data := await reader.read(READ_BYTES):
+            node.heard = time.monotonic()
+            for body in inbox.feed(data):
+                if body:
+                    self._wire.send(body)
+
+
+def supervisor_command(pilot: PilotFile, folder: Path, number: int, name: str) -> list[str]:
+    """Starts the supervisor of one node, and lasts as long as it does."""
+    own = [pilot.python, "-m", "cwlbalsam.executor.supervisor", str(folder), str(number)]
+    if pilot.starter == "local" or (pilot.starter == "ssh" and is_here(name)):
+        return own
+    if pilot.starter == "srun":
+        options = ["--overlap", "--mem=0", "--mpi=none", "--kill-on-bad-exit=0", "--wait=0", "--input=none"]
+        return ["srun", *options, "--nodes=1", "--ntasks=1", f"--nodelist={name}", *own]
+    if pilot.starter == "ssh":
+        import shlex
+
+        return ["ssh", "-o", "BatchMode=yes", "-tt", name, shlex.join(own)]
+    return ["mpiexec", "-n", "1", "-host", name, *own]
+
+
+def main(arguments: list[str]) -> None:
+    folder = Path(arguments[0])
+    asyncio.run(Launcher(folder).run())
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,245 @@
+"""The pilots of a site: asked for, watched, dismissed. What to ask for is decided by the planner."""
+
+import asyncio
+import contextlib
+import shlex
+import shutil
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Protocol
+from uuid import uuid4
+
+from msgspec import Struct
+
+from cwlbalsam.errors import UserError
+from cwlbalsam.executor.agent import Agent
+from cwlbalsam.executor.pilot import AgentFile, PilotFile, write_record
+from cwlbalsam.executor.wires.proof import write_token
+from cwlbalsam.executor.wires.tcp import TcpWire
+from cwlbalsam.jobs.batch import BatchState
+from cwlbalsam.planner.demand import Demand, PilotLimits, PilotView, nodes_to_ask
+
+TICK_SECONDS = 1.0
+POLL_SECONDS = 3.0
+LOST_SECONDS = 15.0
+"""A launcher that is silent for so long makes us ask the scheduler."""
+GRACE_SECONDS = 12.0
+"""What workers take to end after their batch job is gone."""
+MAX_FAILURES = 3
+LIVE = {BatchState.QUEUED, BatchState.HELD, BatchState.RUNNING}
+
+
+class Batch(Protocol):
+    """A batch system, or what does its work. Raises UserError with the scheduler's own words."""
+
+    async def submit(self, name: str, folder: Path, body: str, nodes: int, wall_seconds: int) -> str: ...
+    async def states(self, batch_ids: Sequence[str]) -> dict[str, BatchState]:
+        """Those of which nothing is known any more are left out."""
+
+    async def cancel(self, batch_ids: Sequence[str]) -> None: ...
+
+
+class Asked(Struct, eq=False):
+    """A pilot from its submission to its end. up: its launcher has called. ended: its batch job is gone, since then."""
+
+    file: PilotFile
+    folder: Path
+    nodes: int
+    wire: TcpWire
+    token: bytes
+    batch_id: str = ""
+    state: BatchState = BatchState.QUEUED
+    submitted: float = 0.0
+    up: bool = False
+    ended: float = 0.0
+    cancelled: bool = False
+
+
+class Pilots:
+    """make_file: a pilot's file without its session. addresses: where the agent listens."""
+
+    def __init__(
+        self,
+        agent: Agent,
+        batch: Batch,
+        folder: Path,
+        limits: PilotLimits,
+        make_file: Callable[[str], PilotFile],
+        cores_per_node: float,
+    ) -> None:
+        self._agent = agent
+        self._batch = batch
+        self._folder = folder
+        self._limits = limits
+        self._make_file = make_file
+        self._cores_per_node = cores_per_node
+        self._asked: dict[str, Asked] = {}  # by session
+        self._wake = asyncio.Event()
+        self._polled = 0.0
+        self._failures = 0
+        self._addresses: list[tuple[str, int]] = []
+
+    def __len__(self) -> int:
+        return len(self._asked)
+
+    def changed(self) -> None:
+        self._wake.set()
+
+    def listen_at(self, addresses: list[tuple[str, int]]) -> None:
+        self._addresses = addresses
+
+    def known(self, session: str) -> tuple[bytes, TcpWire] | None:
+        pilot = self._asked.get(session)
+        return (pilot.token, pilot.wire) if pilot is not None else None
+
+    async def run(self) -> None:
+        """Decide, whenever something has changed, and once a second."""
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(TICK_SECONDS):
+                    await self._wake.wait()
+            self._wake.clear()
+            await self.step()
+            await asyncio.sleep(0.02)  # what has changed together is decided on together
+
+    async def step(self) -> None:
+        await self._watch()
+        self._dismiss_idle()
+        await self._cancel_unwanted()
+        for nodes in nodes_to_ask(self._demand(), self._views(), self._limits, self._cores_per_node):
+            await self._ask(nodes)
+
+    async def close(self) -> None:
+        """Have all launchers leave, and cancel what has not started."""
+        for session in list(self._agent.sessions):
+            self._agent.dismiss(session)
+        until = time.monotonic() + GRACE_SECONDS
+        while any(pilot.up for pilot in self._asked.values()) and time.monotonic() < until:
+            await asyncio.sleep(0.1)
+            await self._watch()
+        left = [pilot.batch_id for pilot in self._asked.values() if pilot.batch_id]
+        if left:
+            with contextlib.suppress(UserError):
+                await self._batch.cancel(left)
+
+    # --- what there is ---
+
+    def _demand(self) -> Demand:
+        cores, tasks, widest = 0.0, 0, 0
+        for grant, count in self._agent.waiting():
+            tasks += count
+            cores += count * grant.cores * max(grant.ranks, 1)
+            if grant.ranks:
+                by_node = max(int(self._cores_per_node / max(grant.cores, 1e-9)), 1)
+                widest = max(widest, -(-grant.ranks // by_node))
+        return Demand(cores=cores, tasks=tasks, widest=widest)
+
+    def _views(self) -> list[PilotView]:
+        return [PilotView(nodes=pilot.nodes, running=pilot.up) for pilot in self._asked.values() if not pilot.ended]
+
+    # --- asking ---
+
+    async def _ask(self, nodes: int) -> None:
+        session = uuid4().hex
+        folder = self._folder / session[:16]
+        folder.mkdir(mode=0o700, parents=True)
+        file = self._make_file(session)
+        token = write_token(folder / "token")
+        write_record(folder / "pilot.json", file)
+        write_record(folder / "agent.json", AgentFile(self._addresses))
+        wire = TcpWire(lambda body: self._hear(session, body), echoes=True)
+        pilot = Asked(file, folder, nodes, wire, token, submitted=time.time())
+        body = shlex.join([file.python, "-m", "cwlbalsam.executor.launcher", str(folder)])
+        try:
+            pilot.batch_id = await self._batch.submit(
+                f"cwlbalsam-{session[:8]}", folder, body, nodes, int(file.wall_seconds)
+            )
+        except UserError as error:
+            self._failures += 1
+            shutil.rmtree(folder, ignore_errors=True)
+            self._agent.notify(f"no pilot: {error}")
+            if self._failures >= MAX_FAILURES or not self._asked:
+                self._agent.fail_waiting(str(error))
+            return
+        self._failures = 0
+        self._asked[session] = pilot
+        self._agent.add_session(session, wire)
+        self._agent.notify(f"pilot {pilot.batch_id}: {nodes} node{'s' * (nodes > 1)} asked for")
+
+    def _hear(self, session: str, body: bytes) -> None:
+        pilot = self._asked.get(session)
+        if pilot is not None and not pilot.up:
+            pilot.up = True
+            self._agent.notify(f"pilot {pilot.batch_id}: started after {time.time() - pilot.submitted:.0f} s")
+        self._agent.hear(session, body)
+
+    # --- ends ---
+
+    async def _watch(self) -> None:
+        """Which batch jobs are gone; what ran there is restarted when nothing of it can live any more."""
+        now = time.monotonic()
+        silent = [
+            pilot
+            for session, pilot in self._asked.items()
+            if not pilot.up or now - pilot.wire.heard > LOST_SECONDS or self._left(session) or pilot.cancelled
+        ]
+        if silent and now - self._polled >= (0.3 if any(self._left(s) for s in self._asked) else POLL_SECONDS):
+            self._polled = now
+            with contextlib.suppress(UserError):  # the scheduler does not answer: nothing is known then
+                states = await self._batch.states([pilot.batch_id for pilot in silent])
+                for pilot in silent:
+                    pilot.state = states.get(pilot.batch_id, BatchState.UNKNOWN)
+                    if pilot.state in LIVE:
+                        pilot.ended = 0.0
+                    elif not pilot.ended:
+                        pilot.ended = now
+        for session, pilot in list(self._asked.items()):
+            grace = GRACE_SECONDS if session in self._agent.sessions and self._agent.sessions[session].nodes else 0.0
+            if pilot.ended and now - pilot.ended >= grace:
+                self._bury(session, pilot)
+
+    def _left(self, session: str) -> bool:
+        known = self._agent.sessions.get(session)
+        return known is not None and known.leaving and not known.nodes
+
+    def _bury(self, session: str, pilot: Asked) -> None:
+        del self._asked[session]
+        pilot.wire.hang_up()
+        told = _tail(pilot.folder)
+        self._agent.lose_session(session, f"batch job {pilot.batch_id} has ended")
+        if not pilot.up and not pilot.cancelled:
+            self._failures += 1
+            why = f"pilot {pilot.batch_id} ended before its launcher called" + (f":\n{told}" if told else "")
+            self._agent.notify(why)
+            if self._failures >= MAX_FAILURES:
+                self._agent.fail_waiting(why)
+
+    def _dismiss_idle(self) -> None:
+        now = time.monotonic()
+        for name, session in list(self._agent.sessions.items()):
+            if not session.leaving and session.nodes and now - session.idle_since > self._limits.idle_seconds:
+                self._agent.dismiss(name)
+
+    async def _cancel_unwanted(self) -> None:
+        """Those that still queue while nothing waits."""
+        if self._demand().tasks:
+            return
+        queued = [pilot for pilot in self._asked.values() if not pilot.up and not pilot.cancelled]
+        late = [pilot for pilot in queued if time.time() - pilot.submitted > self._limits.idle_seconds]
+        if late:
+            with contextlib.suppress(UserError):
+                await self._batch.cancel([pilot.batch_id for pilot in late])
+            for pilot in late:
+                pilot.cancelled = True
+
+
+def _tail(folder: Path) -> str:
+    with contextlib.suppress(OSError):
+        return "\n".join((folder / "output").read_text(errors="replace").splitlines()[-5:])
+    return ""
+
+
+def this_python() -> str:
+    return sys.executable
