@@ -91,6 +91,7 @@ FILES = [
     _option("-w", "--write-summary", default="", metavar="FILE", help="Write the output object here, not to stdout."),
 ]
 LIMITS = [
+    _option("--site", default="", metavar="NAME", help="Where tools run: a site of sites.yml. [default: here]"),
     _option("--workers", type=click.IntRange(0), default=0, help="Number of worker processes."),
     _option("--cores", type=click.FloatRange(0), default=0.0, help="Cores to use at most."),
     _option("--ram", type=click.FloatRange(0), default=0.0, metavar="MIB", help="Memory to use at most."),

@@ -262,7 +262,8 @@ class Agent:
         run.workers.add(number)
         node = run.nodes.get(id(place))
         if node is None:
-            node = Node(place.capacity, place.name, place.session.id, place.ends)
+            session = place.session
+            node = Node(place.capacity, place.name, session.id, place.ends, session.wire.ahead_seconds)
             run.nodes[id(place)] = node
         journal = str(self._journal(run, number)) if run.opened.journals else ""
         place.session.wire.send(pack_message(StartWorker(place.number, number, run.opened.settings, journal)))

@@ -71,6 +71,16 @@ def inherited_names(scheduler: str) -> tuple[str, ...]:
     )
 
 
+def listening_socket() -> socket.socket:
+    """At a free port of all addresses of this machine, old and new ones."""
+    if socket.has_dualstack_ipv6():
+        try:
+            return socket.create_server(("", 0), family=socket.AF_INET6, dualstack_ipv6=True)
+        except OSError:
+            pass  # the kernel has no IPv6
+    return socket.create_server(("", 0))
+
+
 def addresses(port: int) -> list[tuple[str, int]]:
     """Where this machine may be reached, the likeliest first."""
     names = [socket.gethostname()]

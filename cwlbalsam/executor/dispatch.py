@@ -20,7 +20,7 @@ from cwlbalsam.cwl.tasks import Grant, Task
 from cwlbalsam.executor.capacity import Capacity
 
 AHEAD_SECONDS = 0.1
-"""Work sent ahead for each grant, at most; tasks that last longer than this are not sent ahead."""
+"""Work sent ahead for each grant, at most, if a message takes no time; longer tasks are not sent ahead."""
 AHEAD_TASKS = 32
 PASSES = 1000
 """So many younger tasks may start while the oldest waits for room; then they have to wait, too."""
@@ -33,13 +33,14 @@ Order = Callable[[Task], float]
 class Node(Struct, eq=False):
     """Where workers are. ends: when it is no longer ours, by the monotonic clock. closed: it gets nothing new.
 
-    group: nodes that one task may span.
+    group: nodes that one task may span. ahead_seconds: of work that is sent ahead, more where messages take long.
     """
 
     capacity: Capacity | None
     name: str = ""
     group: Hashable = 0
     ends: float = math.inf
+    ahead_seconds: float = AHEAD_SECONDS
     closed: bool = False
     workers: list[int] = msgspec.field(default_factory=list)
     tasks: int = 0  # sent there
@@ -175,11 +176,12 @@ class Dispatcher:
 
     def _place_ahead(self, task: Task) -> _Sent | None:
         grant = task.grant
-        ahead = min(AHEAD_TASKS, int(AHEAD_SECONDS / max(self._seconds.get(grant, AHEAD_SECONDS * 2), 1e-6)))
+        seconds = max(self._seconds.get(grant, math.inf), 1e-6)
         best = None
-        for worker, lanes in self._lanes.items() if ahead and not grant.gpus else ():
+        for worker, lanes in self._lanes.items() if not grant.gpus else ():
             lane = lanes.get(grant)
             node = self._node_of[worker]
+            ahead = min(int(AHEAD_TASKS * node.ahead_seconds / AHEAD_SECONDS), int(node.ahead_seconds / seconds))
             if lane and lane.sent < lane.held * (1 + ahead) and not node.closed and self._has_time(node, task):
                 share = lane.sent / lane.held
                 if best is None or share < best[0]:

@@ -6,6 +6,7 @@ It places nothing and decides on no job; it opens no store.
 
 import asyncio
 import contextlib
+import math
 import os
 import signal
 import sys
@@ -16,16 +17,18 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from cwlbalsam.executor.allocation import addresses, allocated_nodes, is_here
+from cwlbalsam.executor.allocation import addresses, allocated_nodes, is_here, listening_socket
 from cwlbalsam.executor.frames import Inbox
 from cwlbalsam.executor.messages import Leave, Leaving, NodeDown, pack_message, to_node
 from cwlbalsam.executor.pilot import AgentFile, NodeFile, PilotFile, SupervisorCall, read_record, write_record
 from cwlbalsam.executor.supervisor import BURY_SECONDS, SILENCE_SECONDS
-from cwlbalsam.executor.wires.base import Wire
 from cwlbalsam.executor.wires.proof import is_proof, nonce, proof, read_token
+from cwlbalsam.executor.wires.spool import SpoolWire
 from cwlbalsam.executor.wires.tcp import Refused, TcpCaller
 
 SIGN_SECONDS = 2.0
+TCP_SECONDS = 10.0
+"""After which the agent is taken to be out of reach but for files."""
 READ_BYTES = 1 << 18
 STARTING_SECONDS = 120.0
 GRACE_SECONDS = 12.0
@@ -51,10 +54,7 @@ class Launcher:
         self._nodes: dict[int, _Node] = {}
         self._over = asyncio.Event()
         self._why = ""
-        self._wire: Wire = self._make_wire()
-
-    def _make_wire(self) -> TcpCaller:
-        return TcpCaller(self._pilot.session, self._token, self._agents, self._obey)
+        self._wire: TcpCaller | SpoolWire = TcpCaller(self._pilot.session, self._token, self._agents, self._obey)
 
     def _agents(self) -> Sequence[tuple[str, int]]:
         with contextlib.suppress(OSError, msgspec.DecodeError):
@@ -66,11 +66,11 @@ class Launcher:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, lambda: self._end("the batch system ends the pilot"))
         ends = time.time() + self._pilot.wall_seconds - self._pilot.margin_seconds
-        server = await asyncio.start_server(self._answer, None, 0)
+        server = await asyncio.start_server(self._answer, sock=listening_socket())
         port = server.sockets[0].getsockname()[1]
         names = allocated_nodes(os.environ)
         write_record(self._folder / "node.json", NodeFile(names, addresses(port), ends))
-        calling = asyncio.create_task(self._call())
+        calling = await self._choose_wire()
         watching = [asyncio.create_task(self._watch(number, name)) for number, name in enumerate(names)]
         clock = asyncio.create_task(self._keep_time(ends))
         await self._over.wait()
@@ -86,11 +86,24 @@ class Launcher:
         calling.cancel()
         server.close()
 
+    async def _choose_wire(self) -> asyncio.Task[None]:
+        """By TCP if the agent can be reached, and it is not forbidden; else by files."""
+        if self._pilot.transport != "spool":
+            calling = asyncio.create_task(self._call())
+            until = time.monotonic() + (TCP_SECONDS if self._pilot.transport == "auto" else math.inf)
+            while time.monotonic() < until and not self._over.is_set():
+                if isinstance(self._wire, TcpCaller) and self._wire.was_connected:
+                    return calling
+                await asyncio.sleep(0.02)
+            calling.cancel()
+        spool = self._folder / "spool"
+        spool.mkdir(mode=0o700, exist_ok=True)
+        self._wire = SpoolWire(spool, "launcher", self._obey, echoes=False)
+        return asyncio.create_task(self._wire.run())
+
     async def _call(self) -> None:
-        wire = self._wire
-        assert isinstance(wire, TcpCaller)
         try:
-            await wire.run()
+            await self._wire.run()
         except Refused as refused:
             self._end(str(refused))
 

@@ -4,9 +4,9 @@ import asyncio
 import contextlib
 import shlex
 import shutil
-import sys
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 from uuid import uuid4
@@ -17,17 +17,22 @@ from cwlbalsam.errors import UserError
 from cwlbalsam.executor.agent import Agent
 from cwlbalsam.executor.pilot import AgentFile, PilotFile, write_record
 from cwlbalsam.executor.wires.proof import write_token
+from cwlbalsam.executor.wires.spool import SpoolWire
 from cwlbalsam.executor.wires.tcp import TcpWire
 from cwlbalsam.jobs.batch import BatchState
 from cwlbalsam.planner.demand import Demand, PilotLimits, PilotView, nodes_to_ask
 
 TICK_SECONDS = 1.0
+SETTLE_SECONDS = 0.02
+"""What changes together is decided on together: tasks are given to new nodes before more nodes are asked for."""
 POLL_SECONDS = 3.0
 LOST_SECONDS = 15.0
 """A launcher that is silent for so long makes us ask the scheduler."""
 GRACE_SECONDS = 12.0
 """What workers take to end after their batch job is gone."""
+RECOVER_SECONDS = 0.5
 MAX_FAILURES = 3
+BATCH_FILE = "batch_id"
 LIVE = {BatchState.QUEUED, BatchState.HELD, BatchState.RUNNING}
 
 
@@ -47,8 +52,9 @@ class Asked(Struct, eq=False):
     file: PilotFile
     folder: Path
     nodes: int
-    wire: TcpWire
+    wire: TcpWire | SpoolWire
     token: bytes
+    reading: asyncio.Task[None] | None = None  # of a spool
     batch_id: str = ""
     state: BatchState = BatchState.QUEUED
     submitted: float = 0.0
@@ -92,7 +98,7 @@ class Pilots:
 
     def known(self, session: str) -> tuple[bytes, TcpWire] | None:
         pilot = self._asked.get(session)
-        return (pilot.token, pilot.wire) if pilot is not None else None
+        return (pilot.token, pilot.wire) if pilot is not None and isinstance(pilot.wire, TcpWire) else None
 
     async def run(self) -> None:
         """Decide, whenever something has changed, and once a second."""
@@ -100,11 +106,29 @@ class Pilots:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(TICK_SECONDS):
                     await self._wake.wait()
+            await asyncio.sleep(SETTLE_SECONDS)
             self._wake.clear()
             await self.step()
-            await asyncio.sleep(0.02)  # what has changed together is decided on together
+
+    async def recover(self) -> None:
+        """End what an agent before us has left: no run is served before nothing of it can live any more."""
+        left = {folder: _batch_id(folder) for folder in self._folder.glob("*/") if (folder / "pilot.json").exists()}
+        alive = await self._alive([batch_id for batch_id in left.values() if batch_id])
+        if alive:
+            await self._batch.cancel(alive)
+            while await self._alive(alive):
+                await asyncio.sleep(RECOVER_SECONDS)
+            await asyncio.sleep(GRACE_SECONDS)
+        for folder in left:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    async def _alive(self, batch_ids: list[str]) -> list[str]:
+        """Raises UserError if the scheduler cannot be asked."""
+        states = await self._batch.states(batch_ids) if batch_ids else {}
+        return [batch_id for batch_id in batch_ids if states.get(batch_id) in LIVE]
 
     async def step(self) -> None:
+        self._look_for_spools()
         await self._watch()
         self._dismiss_idle()
         await self._cancel_unwanted()
@@ -137,7 +161,12 @@ class Pilots:
         return Demand(cores=cores, tasks=tasks, widest=widest)
 
     def _views(self) -> list[PilotView]:
-        return [PilotView(nodes=pilot.nodes, running=pilot.up) for pilot in self._asked.values() if not pilot.ended]
+        sessions = self._agent.sessions
+        return [
+            PilotView(nodes=pilot.nodes, running=bool(sessions[session].nodes))
+            for session, pilot in self._asked.items()
+            if not pilot.ended and not sessions[session].leaving
+        ]
 
     # --- asking ---
 
@@ -149,7 +178,7 @@ class Pilots:
         token = write_token(folder / "token")
         write_record(folder / "pilot.json", file)
         write_record(folder / "agent.json", AgentFile(self._addresses))
-        wire = TcpWire(lambda body: self._hear(session, body), echoes=True)
+        wire = TcpWire(partial(self._hear, session), echoes=True)
         pilot = Asked(file, folder, nodes, wire, token, submitted=time.time())
         body = shlex.join([file.python, "-m", "cwlbalsam.executor.launcher", str(folder)])
         try:
@@ -164,6 +193,7 @@ class Pilots:
                 self._agent.fail_waiting(str(error))
             return
         self._failures = 0
+        (folder / BATCH_FILE).write_text(pilot.batch_id)
         self._asked[session] = pilot
         self._agent.add_session(session, wire)
         self._agent.notify(f"pilot {pilot.batch_id}: {nodes} node{'s' * (nodes > 1)} asked for")
@@ -176,6 +206,15 @@ class Pilots:
         self._agent.hear(session, body)
 
     # --- ends ---
+
+    def _look_for_spools(self) -> None:
+        """A launcher that has not reached us by TCP begins to write files."""
+        for session, pilot in self._asked.items():
+            spool = pilot.folder / "spool"
+            if pilot.reading is None and pilot.file.transport != "tcp" and not pilot.up and spool.is_dir():
+                wire = SpoolWire(spool, "agent", partial(self._hear, session), echoes=True)
+                pilot.wire = self._agent.sessions[session].wire = wire
+                pilot.reading = asyncio.create_task(wire.run())
 
     async def _watch(self) -> None:
         """Which batch jobs are gone; what ran there is restarted when nothing of it can live any more."""
@@ -207,6 +246,8 @@ class Pilots:
     def _bury(self, session: str, pilot: Asked) -> None:
         del self._asked[session]
         pilot.wire.hang_up()
+        if pilot.reading is not None:
+            pilot.reading.cancel()
         told = _tail(pilot.folder)
         self._agent.lose_session(session, f"batch job {pilot.batch_id} has ended")
         if not pilot.up and not pilot.cancelled:
@@ -215,6 +256,8 @@ class Pilots:
             self._agent.notify(why)
             if self._failures >= MAX_FAILURES:
                 self._agent.fail_waiting(why)
+        else:
+            shutil.rmtree(pilot.folder, ignore_errors=True)
 
     def _dismiss_idle(self) -> None:
         now = time.monotonic()
@@ -235,11 +278,13 @@ class Pilots:
                 pilot.cancelled = True
 
 
+def _batch_id(folder: Path) -> str:
+    with contextlib.suppress(OSError):
+        return (folder / BATCH_FILE).read_text().strip()
+    return ""
+
+
 def _tail(folder: Path) -> str:
     with contextlib.suppress(OSError):
         return "\n".join((folder / "output").read_text(errors="replace").splitlines()[-5:])
     return ""
-
-
-def this_python() -> str:
-    return sys.executable

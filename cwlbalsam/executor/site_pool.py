@@ -1,4 +1,4 @@
-"""A run's side of a site: its tools' jobs go to the site's agent; what needs no command is done by workers right here."""
+"""A run's side of a site: its tools' jobs go to the site's agent; what needs no command is done right here."""
 
 import asyncio
 import contextlib

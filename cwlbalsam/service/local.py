@@ -15,13 +15,15 @@ from msgspec import Raw, Struct
 from cwlbalsam.cwl.records import WorkflowProcess
 from cwlbalsam.cwl.relocation import relocate
 from cwlbalsam.cwl.tasks import Settings
-from cwlbalsam.errors import EXIT_BUG, EXIT_FAILED, EXIT_INTERRUPTED, UserError
+from cwlbalsam.errors import EXIT_BUG, EXIT_FAILED, EXIT_INTERRUPTED, Problem, UserError
 from cwlbalsam.executor.capacity import Capacity
 from cwlbalsam.executor.coordinator import Coordinator
-from cwlbalsam.executor.events import Interrupted, Reporter, RunEnded, RunStarted
+from cwlbalsam.executor.events import Interrupted, Reporter, RunEnded, RunStarted, Warned
 from cwlbalsam.executor.live import Failure, Remembered, RetryPolicy
+from cwlbalsam.executor.messages import OpenRun
 from cwlbalsam.executor.pool import WorkerPool
 from cwlbalsam.executor.recovery import hold_alive
+from cwlbalsam.executor.site_pool import SitePool
 from cwlbalsam.jobs.ids import new_run_id
 from cwlbalsam.jobs.model import Changes, JobKind, Move, RunRecord, State
 from cwlbalsam.jobs.states import FINAL
@@ -31,6 +33,7 @@ from cwlbalsam.service.leftovers import MOVES_FILE, clean_up_apart, write_intent
 from cwlbalsam.service.masking import mask, mask_changes, secrets_of
 from cwlbalsam.service.options import Asked, RunOptions
 from cwlbalsam.service.settings import choose_machine, make_settings
+from cwlbalsam.service.sites import connect, find_site
 from cwlbalsam.store import Store, open_store
 from cwlbalsam.store.base import RunStatus
 from cwlbalsam.store.host import this_host
@@ -75,9 +78,17 @@ class LocalRun:
         self.resumed = resumed
         self.id = resumed.record.id if resumed else new_run_id()
         self.outdir = Path(self.options.directory or ".", self.options.outdir).absolute()
-        self.folder = Path(resumed.record.directory) if resumed else _run_folder(self.options, home, self.id)
+        self.site = find_site(home, self.options.site) if self.options.site else None
+        self.folder = Path(resumed.record.directory) if resumed else self._new_folder()
         self.interrupted: Literal["", "interrupted", "killed"] = ""
         self.secrets = secrets_of(loaded.program, values)
+
+    def _new_folder(self) -> Path:
+        if self.options.tmpdir_prefix:
+            return Path(f"{Path(self.options.directory or '.').absolute() / self.options.tmpdir_prefix}{self.id}")
+        if self.site is not None and self.site.workdir:
+            return Path(self.site.workdir) / "runs" / self.id
+        return self.home.run_directory(self.id)
 
     def run(self, store: Store | None = None) -> RunResult:
         """To its end, or until it is interrupted. store: the home's, if it is open already."""
@@ -108,7 +119,7 @@ class LocalRun:
             if alive is not None:
                 os.close(alive)
 
-    def _conduct(self, pool: WorkerPool, store: Store, started: float) -> RunResult:
+    def _conduct(self, pool: WorkerPool | SitePool, store: Store, started: float) -> RunResult:
         try:
             coordinator = self._coordinator(pool, store)
             inputs = {name: Raw(msgspec.msgpack.encode(value)) for name, value in self.values.items()}
@@ -130,7 +141,22 @@ class LocalRun:
                 store.finish_run(self.id, status, message=str(error), ended=time.time())
             raise
 
-    def _pool(self, settings: Settings) -> WorkerPool:
+    def _pool(self, settings: Settings) -> WorkerPool | SitePool:
+        local = self._local_pool(settings)
+        if self.site is None:
+            return local
+        site, home = self.site, self.home
+        journals = "" if self.secrets else str(self.folder / "journals")
+        return SitePool(
+            local,
+            self.loaded.program,
+            self.loaded.encoded,
+            OpenRun(self.id, settings, str(self.folder), journals),
+            lambda: connect(home, site),
+            lambda text: self.reporter.report(Warned(Problem("", text))),
+        )
+
+    def _local_pool(self, settings: Settings) -> WorkerPool:
         capacity = Capacity(choose_machine(self.options, self.folder))
         journals = self.folder / "journals"
         journals.mkdir(exist_ok=True)
@@ -143,7 +169,7 @@ class LocalRun:
             journals=None if self.secrets else journals,  # what is journalled is not masked
         )
 
-    def _coordinator(self, pool: WorkerPool, store: Store) -> Coordinator:
+    def _coordinator(self, pool: WorkerPool | SitePool, store: Store) -> Coordinator:
         return Coordinator(
             self.loaded.program,
             pool,
@@ -155,7 +181,7 @@ class LocalRun:
             memory=self.resumed.memory if self.resumed else None,
         )
 
-    async def _main(self, coordinator: Coordinator, pool: WorkerPool) -> None:
+    async def _main(self, coordinator: Coordinator, pool: WorkerPool | SitePool) -> None:
         import asyncio
 
         loop = asyncio.get_running_loop()
@@ -275,11 +301,6 @@ def _exit_code(failures: Iterable[Failure], interrupted: bool) -> int:
         return EXIT_BUG
     return EXIT_FAILED if list(failures) else 0
 
-
-def _run_folder(options: RunOptions, home: Home, run: str) -> Path:
-    if options.tmpdir_prefix:
-        return Path(f"{Path(options.directory or '.').absolute() / options.tmpdir_prefix}{run}")
-    return home.run_directory(run)
 
 
 def _reuse_folder(options: RunOptions, home: Home) -> str:

@@ -33,6 +33,7 @@ class RunOptions(Struct, kw_only=True, frozen=True, omit_defaults=True):
     keep: bool = False  # job directories stay
     outputs: Literal["move", "copy", "leave"] = "move"
 
+    site: str = ""  # where tools run; empty: on this machine
     workers: int = 0  # worker processes; 0: as many as fit the machine
     cores: float = 0.0  # 0: all of the machine
     ram: float = 0.0  # MiB; 0: all of the machine

@@ -11,6 +11,10 @@ SIGN_SECONDS = 2.0
 class Wire(Protocol):
     """One side of a conversation."""
 
+    @property
+    def ahead_seconds(self) -> float:
+        """Work to send ahead, so that nobody waits while a message is under way and is answered."""
+
     def send(self, body: bytes) -> None:
         """Keep a message until the other side has it. Never waits."""
 

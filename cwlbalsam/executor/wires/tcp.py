@@ -6,6 +6,7 @@ proof); caller (proof, number received); listener (number received). Then frames
 
 import asyncio
 import contextlib
+import socket
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
@@ -52,6 +53,8 @@ class Refused(Exception):
 
 class TcpWire:
     """One side. It keeps its Stream from connection to connection."""
+
+    ahead_seconds = 0.2
 
     def __init__(self, on_message: OnMessage, *, echoes: bool) -> None:
         """echoes: our frames carry the other side's last stamp, not our own clock."""
@@ -168,8 +171,8 @@ Known = Callable[[str], "tuple[bytes, TcpWire] | None"]
 """The token and the wire of a session."""
 
 
-async def listen(known: Known, host: str = "") -> tuple[asyncio.Server, int]:
-    """Take calls at a free port; returns the server and the port."""
+async def listen(known: Known, at: socket.socket) -> asyncio.Server:
+    """Take calls."""
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError, TimeoutError, asyncio.IncompleteReadError, msgspec.DecodeError):
@@ -178,8 +181,7 @@ async def listen(known: Known, host: str = "") -> tuple[asyncio.Server, int]:
                 await found(reader, writer)
         writer.close()
 
-    server = await asyncio.start_server(answer, host or None, 0)
-    return server, server.sockets[0].getsockname()[1]
+    return await asyncio.start_server(answer, sock=at)
 
 
 Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
