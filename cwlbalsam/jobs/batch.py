@@ -19,7 +19,7 @@ class BatchState(Enum):
 class BatchJob(Struct, frozen=True, kw_only=True):
     """One batch job of anybody. Times are seconds since the epoch, 0.0 where they are not known.
 
-    ends: of a running one, when it ends at the latest. nodes: how many it has, or asks for. priority: higher is earlier.
+    ends: of a running one, when it ends at the latest. nodes: how many it has, or asks for. priority: higher is first.
     """
 
     id: str
