@@ -19,12 +19,14 @@ class BatchState(Enum):
 class BatchJob(Struct, frozen=True, kw_only=True):
     """One batch job of anybody. Times are seconds since the epoch, 0.0 where they are not known.
 
-    ends: of a running one, when it ends at the latest. nodes: that it has, or asks for. priority: higher goes first.
+    ends: of a running one, when it ends at the latest. nodes: how many it has, or asks for; 0 where the scheduler tells
+    only its cores (0: not known). priority: higher is first.
     """
 
     id: str
     state: BatchState
     nodes: int = 1
+    cores: int = 0
     wall_seconds: float = 0.0
     queue: str = ""
     user: str = ""
