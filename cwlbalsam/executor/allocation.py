@@ -1,38 +1,13 @@
-"""What a process in a batch job can tell of its allocation, from the environment that the scheduler has made."""
+"""What is ours of a node, and where this machine is reached."""
 
 import os
 import re
 import socket
-import subprocess
 from collections.abc import Mapping
-from pathlib import Path
 
 from cwlbalsam.executor.capacity import Machine
 
-EXPAND_SECONDS = 30
 _COUNT = re.compile(r"\d+")
-
-
-def allocated_nodes(environ: Mapping[str, str]) -> list[str]:
-    """Names of the nodes, in the scheduler's order; this machine's if there is no allocation."""
-    if "SLURM_JOB_NODELIST" in environ:
-        command = ["scontrol", "show", "hostnames", environ["SLURM_JOB_NODELIST"]]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=EXPAND_SECONDS, check=True)
-        return done.stdout.split()
-    for name in ("PBS_NODEFILE", "COBALT_NODEFILE", "LSB_DJOB_HOSTFILE"):
-        if name in environ:
-            lines = Path(environ[name]).read_text(encoding="utf-8").split()
-            return list(dict.fromkeys(lines))  # one line a core
-    if "FLUX_JOB_ID" in environ:
-        done = subprocess.run(
-            ["flux", "hostlist", "--expand", "local"],
-            capture_output=True,
-            text=True,
-            timeout=EXPAND_SECONDS,
-            check=True,
-        )
-        return done.stdout.split()
-    return [socket.gethostname()]
 
 
 def granted_machine(seen: Machine, environ: Mapping[str, str]) -> Machine:
@@ -56,12 +31,6 @@ def _first(environ: Mapping[str, str], *names: str) -> int:
         if found:
             return int(found.group())
     return 0
-
-
-def batch_id(environ: Mapping[str, str]) -> str:
-    """The scheduler's name for this batch job; empty outside of one."""
-    names = ("SLURM_JOB_ID", "PBS_JOBID", "LSB_JOBID", "COBALT_JOBID", "FLUX_JOB_ID")
-    return next((environ[name] for name in names if environ.get(name)), "")
 
 
 def inherited_names(scheduler: str) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from cwlbalsam.executor.allocation import addresses, allocated_nodes, is_here, listening_socket
+from cwlbalsam.executor.allocation import addresses, is_here, listening_socket
 from cwlbalsam.executor.frames import Inbox
 from cwlbalsam.executor.messages import Leave, Leaving, NodeDown, pack_message, to_node
 from cwlbalsam.executor.pilot import AgentFile, NodeFile, PilotFile, SupervisorCall, read_record, write_record
@@ -25,6 +25,7 @@ from cwlbalsam.executor.supervisor import BURY_SECONDS, SILENCE_SECONDS
 from cwlbalsam.executor.wires.proof import is_proof, nonce, proof, read_token
 from cwlbalsam.executor.wires.spool import SpoolWire
 from cwlbalsam.executor.wires.tcp import Refused, TcpCaller
+from cwlbalsam.sites.schedulers.allocation import read_allocation
 
 SIGN_SECONDS = 2.0
 TCP_SECONDS = 10.0
@@ -65,10 +66,11 @@ class Launcher:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, lambda: self._end("the batch system ends the pilot"))
-        ends = time.time() + self._pilot.wall_seconds - self._pilot.margin_seconds
+        allocation = read_allocation(os.environ)
+        ends = (allocation.ends or time.time() + self._pilot.wall_seconds) - self._pilot.margin_seconds
         server = await asyncio.start_server(self._answer, sock=listening_socket())
         port = server.sockets[0].getsockname()[1]
-        names = allocated_nodes(os.environ)
+        names = list(allocation.hosts)
         write_record(self._folder / "node.json", NodeFile(names, addresses(port), ends))
         calling = await self._choose_wire()
         watching = [asyncio.create_task(self._watch(number, name)) for number, name in enumerate(names)]

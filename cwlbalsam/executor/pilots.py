@@ -5,16 +5,16 @@ import contextlib
 import shlex
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Protocol
 from uuid import uuid4
 
 from msgspec import Struct
 
 from cwlbalsam.errors import UserError
 from cwlbalsam.executor.agent import Agent
+from cwlbalsam.executor.batch import OUTPUT, BatchSystem
 from cwlbalsam.executor.pilot import AgentFile, PilotFile, write_record
 from cwlbalsam.executor.wires.proof import write_token
 from cwlbalsam.executor.wires.spool import SpoolWire
@@ -34,16 +34,6 @@ RECOVER_SECONDS = 0.5
 MAX_FAILURES = 3
 BATCH_FILE = "batch_id"
 LIVE = {BatchState.QUEUED, BatchState.HELD, BatchState.RUNNING}
-
-
-class Batch(Protocol):
-    """A batch system, or what does its work. Raises UserError with the scheduler's own words."""
-
-    async def submit(self, name: str, folder: Path, body: str, nodes: int, wall_seconds: int) -> str: ...
-    async def states(self, batch_ids: Sequence[str]) -> dict[str, BatchState]:
-        """Those of which nothing is known any more are left out."""
-
-    async def cancel(self, batch_ids: Sequence[str]) -> None: ...
 
 
 class Asked(Struct, eq=False):
@@ -69,7 +59,7 @@ class Pilots:
     def __init__(
         self,
         agent: Agent,
-        batch: Batch,
+        batch: BatchSystem,
         folder: Path,
         limits: PilotLimits,
         make_file: Callable[[str], PilotFile],
@@ -286,5 +276,5 @@ def _batch_id(folder: Path) -> str:
 
 def _tail(folder: Path) -> str:
     with contextlib.suppress(OSError):
-        return "\n".join((folder / "output").read_text(errors="replace").splitlines()[-5:])
+        return "\n".join((folder / OUTPUT).read_text(errors="replace").splitlines()[-5:])
     return ""

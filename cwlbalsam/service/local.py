@@ -302,7 +302,6 @@ def _exit_code(failures: Iterable[Failure], interrupted: bool) -> int:
     return EXIT_FAILED if list(failures) else 0
 
 
-
 def _reuse_folder(options: RunOptions, home: Home) -> str:
     """Where results are kept for later runs; empty if they are not to be."""
     if options.cachedir:

@@ -21,11 +21,14 @@ from msgspec import Struct
 from cwlbalsam.errors import UserError, did_you_mean
 from cwlbalsam.executor.agent import Agent
 from cwlbalsam.executor.allocation import addresses, listening_socket
+from cwlbalsam.executor.batch import BatchSystem
 from cwlbalsam.executor.pilot import PilotFile, Starter, Transport
 from cwlbalsam.executor.pilots import Pilots
 from cwlbalsam.executor.wires.tcp import listen
 from cwlbalsam.planner.demand import PilotLimits
 from cwlbalsam.service.home import Home
+from cwlbalsam.sites.schedulers import SCHEDULERS, ask
+from cwlbalsam.sites.schedulers.base import BatchRequest
 
 LINGER_SECONDS = 30.0
 """An agent without runs and pilots ends after this."""
@@ -121,9 +124,18 @@ async def run_agent(home: Home, site: Site) -> None:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return  # another one serves it
-    from cwlbalsam.service import batch_tmp
-
-    batch = batch_tmp.SlurmBatch(site) if site.scheduler == "slurm" else batch_tmp.LocalBatch(site)
+    form = BatchRequest(
+        name="",
+        body="",
+        directory="",
+        output="",
+        queue=site.queue,
+        account=site.account,
+        constraint=site.constraint,
+        extra=site.extra,
+        setup=site.setup,
+    )
+    batch = BatchSystem(ask.Site(scheduler=SCHEDULERS[site.scheduler]), form)
     pilots: Pilots
 
     def changed() -> None:

@@ -1,0 +1,45 @@
+"""Pilots as batch jobs: what a site's scheduler is asked for them."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from cwlbalsam.jobs.batch import BatchState, MachineState
+from cwlbalsam.sites.schedulers import ask
+from cwlbalsam.sites.schedulers.base import BatchRequest
+
+SCRIPT = "script"
+OUTPUT = "output"
+
+
+class BatchSystem(Struct, frozen=True):
+    """form: what all pilots of the site have in common. All raise UserError with the scheduler's own words."""
+
+    site: ask.Site
+    form: BatchRequest
+
+    async def submit(self, name: str, folder: Path, body: str, nodes: int, wall_seconds: int) -> str:
+        """Returns the batch id."""
+        request = replace(
+            self.form,
+            name=name,
+            body=body,
+            directory=str(folder),
+            output=str(folder / OUTPUT),
+            nodes=nodes,
+            wall_seconds=wall_seconds,
+        )
+        script = folder / SCRIPT
+        script.write_text(self.site.scheduler.script(request), encoding="utf-8")
+        return await ask.submit(self.site, str(script), name)
+
+    async def states(self, batch_ids: Sequence[str]) -> dict[str, BatchState]:
+        return await ask.statuses(self.site, batch_ids)
+
+    async def cancel(self, batch_ids: Sequence[str]) -> None:
+        await ask.cancel(self.site, batch_ids)
+
+    async def machine(self) -> MachineState:
+        return await ask.machine(self.site)
