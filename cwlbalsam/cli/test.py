@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import click
+from msgspec.structs import replace
 
 from cwlbalsam.errors import EXIT_FAILED
 from cwlbalsam.service.suite import Executor, SuiteTest, Verdict, choose_tests, load_suite, run_suite
@@ -33,6 +34,7 @@ SLOTS_PER_CORE = 3  # tests wait much: for processes, for files, some sleep
 @click.option("--singularity", "engine", flag_value="singularity", help="Use Singularity or Apptainer.")
 @click.option("--udocker", "engine", flag_value="udocker", help="Use udocker.")
 @click.option("--no-container", "engine", flag_value="none", help="Use no container, even where one is recommended.")
+@click.option("--site", default="", metavar="NAME", help="Where tools run: a site of sites.yml. [default: here]")
 @click.option("--enable-dev", is_flag=True, help="Allow development versions of CWL.")
 @click.option("--junit-xml", type=click.Path(path_type=Path), help="Write a JUnit report.")
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write all results as JSON.")
@@ -54,6 +56,7 @@ def command(  # noqa: PLR0913, PLR0917 (one parameter an option)
     badges: Path | None,
     engine: str | None,
     enable_dev: bool,
+    site: str,
 ) -> None:
     """Run the tests of SUITE, a file in cwltest's format, in parallel.
 
@@ -68,7 +71,7 @@ def command(  # noqa: PLR0913, PLR0917 (one parameter an option)
     started = time.monotonic()
     verdicts: list[Verdict] = []
     slots = slots or SLOTS_PER_CORE * (os.cpu_count() or 1)
-    for verdict in run_suite(chosen, _executor(tool, engine, enable_dev), slots=slots, timeout_seconds=timeout):
+    for verdict in run_suite(chosen, _executor(tool, engine, enable_dev, site), slots=slots, timeout_seconds=timeout):
         verdicts.append(verdict)
         _tell(verdict, len(verdicts), len(chosen), suite.absolute().parent, verbose)
     verdicts.sort(key=lambda verdict: verdict.test.number)
@@ -82,15 +85,17 @@ def command(  # noqa: PLR0913, PLR0917 (one parameter an option)
         sys.exit(EXIT_FAILED)
 
 
-def _executor(tool: str, engine: str | None, enable_dev: bool) -> Executor:
+def _executor(tool: str, engine: str | None, enable_dev: bool, site: str) -> Executor:
     if tool:
         from cwlbalsam.service.suite_tool import command_executor
 
         return command_executor(shlex.split(tool))
+    from cwlbalsam.service.home import find_home
     from cwlbalsam.service.options import AUTO, RunOptions
     from cwlbalsam.service.suite_inside import inside_executor
 
-    return inside_executor(RunOptions(engine=engine or AUTO, enable_dev=enable_dev, quiet=True, workers=1))
+    options = RunOptions(engine=engine or AUTO, enable_dev=enable_dev, quiet=True, workers=1)
+    return inside_executor(replace(options, site=site, sites_home=str(find_home().path)) if site else options)
 
 
 def _list(tests: Sequence[SuiteTest]) -> None:

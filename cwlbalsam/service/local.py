@@ -78,7 +78,8 @@ class LocalRun:
         self.resumed = resumed
         self.id = resumed.record.id if resumed else new_run_id()
         self.outdir = Path(self.options.directory or ".", self.options.outdir).absolute()
-        self.site = find_site(home, self.options.site) if self.options.site else None
+        self.sites_home = Home(Path(self.options.sites_home)) if self.options.sites_home else home
+        self.site = find_site(self.sites_home, self.options.site) if self.options.site else None
         self.folder = Path(resumed.record.directory) if resumed else self._new_folder()
         self.interrupted: Literal["", "interrupted", "killed"] = ""
         self.secrets = secrets_of(loaded.program, values)
@@ -145,7 +146,7 @@ class LocalRun:
         local = self._local_pool(settings)
         if self.site is None:
             return local
-        site, home = self.site, self.home
+        site, home = self.site, self.sites_home
         journals = "" if self.secrets else str(self.folder / "journals")
         return SitePool(
             local,
