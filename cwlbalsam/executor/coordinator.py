@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Raw
 from msgspec.structs import replace
 
-from cwlbalsam.cwl.records import Program
+from cwlbalsam.cwl.records import Process, Program
 from cwlbalsam.cwl.resources import static_grant
 from cwlbalsam.cwl.tasks import Grant, Outcome, Task, TaskMode
 from cwlbalsam.errors import JobError
@@ -252,6 +252,7 @@ class Coordinator:
                 grant=job.grant if job.grant is not None and plan.kind == "job" else BOOKKEEPING,
                 fingerprint=b"" if size_first else job.fingerprint,
                 top=plan.top,
+                wall_seconds=_static_seconds(process),
             )
         )
         self._running.add(plan.id)
@@ -444,6 +445,11 @@ class Coordinator:
 
 
 MODES: dict[str, TaskMode] = {"job": "run", "bind": "bind", "loop": "prologue"}
+
+
+def _static_seconds(process: Process) -> float:
+    limit = process.requirements.time_limit
+    return float(limit) if isinstance(limit, int | float) else 0.0
 
 
 def _decoded(outputs: Mapping[str, Raw]) -> dict[str, object]:

@@ -15,6 +15,7 @@ from msgspec import Struct
 from cwlbalsam.errors import UserError
 from cwlbalsam.executor.agent import Agent
 from cwlbalsam.executor.batch import OUTPUT, BatchSystem
+from cwlbalsam.executor.fitting import Fitting
 from cwlbalsam.executor.pilot import AgentFile, PilotFile, write_record
 from cwlbalsam.executor.wires.proof import write_token
 from cwlbalsam.executor.wires.spool import SpoolWire
@@ -63,14 +64,15 @@ class Pilots:
         folder: Path,
         limits: PilotLimits,
         make_file: Callable[[str], PilotFile],
-        cores_per_node: float,
+        fitting: Fitting,
     ) -> None:
         self._agent = agent
         self._batch = batch
         self._folder = folder
         self._limits = limits
         self._make_file = make_file
-        self._cores_per_node = cores_per_node
+        self._cores_per_node = fitting.cores_per_node
+        self._most_nodes = fitting.nodes
         self._asked: dict[str, Asked] = {}  # by session
         self._wake = asyncio.Event()
         self._polled = 0.0
@@ -123,7 +125,7 @@ class Pilots:
         self._dismiss_idle()
         await self._cancel_unwanted()
         for nodes in nodes_to_ask(self._demand(), self._views(), self._limits, self._cores_per_node):
-            await self._ask(nodes)
+            await self._ask(min(nodes, self._most_nodes))
 
     async def close(self) -> None:
         """Have all launchers leave, and cancel what has not started."""

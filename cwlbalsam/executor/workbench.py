@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 GRACE_SECONDS = 5.0
 """From SIGTERM to SIGKILL."""
+EVICTION_SECONDS = 0.5
+"""A batch system signals a worker and its commands one after the other: so long after a command the worker knows."""
+ENDED_BY_SIGNAL = {-signal.SIGTERM, -signal.SIGKILL, 128 + signal.SIGTERM, 128 + signal.SIGKILL}
 CLEAN_UP_SECONDS = 20.0
 """For a container engine's client, after its container was killed: ended earlier, it would leave the remains."""
 
@@ -62,7 +65,8 @@ class Lane(Struct):
 
 
 class Workbench:
-    """after: sets a timer. answer: takes the outcome of a task; every task gets exactly one."""
+    """after: sets a timer. answer: takes the outcome of a task; every task gets exactly one. is_evicted: tells whether a
+    batch system is taking the node away, which signals the commands, too; None: there is none."""
 
     def __init__(
         self,
@@ -71,11 +75,13 @@ class Workbench:
         prepare: Preparing,
         after: Callable[[float, Callable[[], None]], None],
         answer: Callable[[Outcome], None],
+        is_evicted: Callable[[], bool] | None = None,
     ) -> None:
         self._settings = settings
         self._prepare = prepare
         self._after = after
         self._answer = answer
+        self._is_evicted = is_evicted
         self._slots = Slots(folder)
         self._containers = Containers(settings, folder)
         self._programs: dict[str, bytes | Program] = {}
@@ -168,6 +174,17 @@ class Workbench:
             limit = job.command.time_limit
             error = f"ran longer than its time limit of {limit:g} seconds" if job.stop == "timeout" else "cancelled"
             self._finish(job, job.stop, error=error, ended=ended)
+        elif self._is_evicted is not None and ended.exit_code in ENDED_BY_SIGNAL:
+            job.pid = 0  # it is reaped: the number may be another's soon
+            self._after(EVICTION_SECONDS, partial(self._judge, job, ended))
+        else:
+            self._judge(job, ended)
+
+    def _judge(self, job: Running, ended: Ended) -> None:
+        if self._running.get(job.task.job) is not job:
+            return  # cancelled meanwhile
+        if self._is_evicted is not None and self._is_evicted() and ended.exit_code in ENDED_BY_SIGNAL:
+            self._finish(job, "temporary", error="the batch system took the node away")
             return
         ending, outputs, error = job.prepared.collect(ended.exit_code)
         if ending not in ("done", "skipped") and not error:

@@ -24,7 +24,14 @@ MAX_PATIENCE = 3_600_000.0
 
 class Worker:
     def __init__(
-        self, connection: socket.socket, settings: Settings, folder: str, prepare: Preparing, journal: str
+        self,
+        connection: socket.socket,
+        settings: Settings,
+        folder: str,
+        prepare: Preparing,
+        journal: str,
+        *,
+        evictable: bool = False,
     ) -> None:
         connection.setblocking(False)
         self._connection = connection
@@ -35,7 +42,11 @@ class Worker:
         self._outcomes: list[Outcome] = []
         self._journal = Journal(journal) if journal else None
         self._first_outcome = 0.0
-        self._bench = Workbench(settings, folder, prepare, self._after, self._answer)
+        self._evicted = False
+        is_evicted = (lambda: self._evicted) if evictable else None
+        self._bench = Workbench(settings, folder, prepare, self._after, self._answer, is_evicted)
+        if evictable:
+            signal.signal(signal.SIGTERM, lambda *_: setattr(self, "_evicted", True))
         self._wakeup, writer = os.pipe()
         os.set_blocking(self._wakeup, False)
         os.set_blocking(writer, False)
@@ -142,9 +153,15 @@ class Worker:
 
 
 def work(
-    connection: socket.socket, settings: Settings, folder: str, prepare: Preparing | None = None, journal: str = ""
+    connection: socket.socket,
+    settings: Settings,
+    folder: str,
+    prepare: Preparing | None = None,
+    journal: str = "",
+    *,
+    evictable: bool = False,
 ) -> None:
-    """The whole life of a worker process."""
+    """The whole life of a worker process. evictable: a batch system may end it and its commands by SIGTERM."""
     if prepare is None:
         from cwlbalsam.cwl import execution  # its imports cost the coordinator nothing
 
@@ -154,4 +171,4 @@ def work(
     become_subreaper()
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
-    Worker(connection, settings, folder, prepare, journal).run()
+    Worker(connection, settings, folder, prepare, journal, evictable=evictable).run()

@@ -33,7 +33,7 @@ from cwlbalsam.service.leftovers import MOVES_FILE, clean_up_apart, write_intent
 from cwlbalsam.service.masking import mask, mask_changes, secrets_of
 from cwlbalsam.service.options import Asked, RunOptions
 from cwlbalsam.service.settings import choose_machine, make_settings
-from cwlbalsam.service.sites import connect, find_site
+from cwlbalsam.service.sites import connect, find_site, sites_home_of
 from cwlbalsam.store import Store, open_store
 from cwlbalsam.store.base import RunStatus
 from cwlbalsam.store.host import this_host
@@ -78,7 +78,7 @@ class LocalRun:
         self.resumed = resumed
         self.id = resumed.record.id if resumed else new_run_id()
         self.outdir = Path(self.options.directory or ".", self.options.outdir).absolute()
-        self.sites_home = Home(Path(self.options.sites_home)) if self.options.sites_home else home
+        self.sites_home = sites_home_of(self.options, home)
         self.site = find_site(self.sites_home, self.options.site) if self.options.site else None
         self.folder = Path(resumed.record.directory) if resumed else self._new_folder()
         self.interrupted: Literal["", "interrupted", "killed"] = ""

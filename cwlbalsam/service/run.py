@@ -33,6 +33,7 @@ from cwlbalsam.service.masking import secrets_of
 from cwlbalsam.service.options import Asked, RunOptions
 from cwlbalsam.service.overrides import compile_options
 from cwlbalsam.service.settings import choose_engine
+from cwlbalsam.service.sites import confirm_ended, find_site, sites_home_of
 from cwlbalsam.service.targets import narrow
 from cwlbalsam.sites.containers import kill_containers
 from cwlbalsam.store import Store, open_store
@@ -90,7 +91,6 @@ def _taken_up(
     """The rest of a run, once nothing of its earlier part is left running or half done."""
     asked = msgspec.msgpack.decode(record.options, type=Asked)
     options = msgspec.structs.replace(asked.options, **changes)
-    asked = Asked(options=options, compiling=asked.compiling)
     document = document or record.document
     folder = Path(record.directory)
     loaded = _narrowed(load_program(document, asked.compiling, home.programs), options)
@@ -98,6 +98,9 @@ def _taken_up(
     if secrets_of(loaded.program, values):
         raise UserError(f"run {record.id} had secret inputs, which are not kept", hint="run the document again")
     check_inputs(loaded.program, values)
+    if before := asked.options.site:
+        sites_home = sites_home_of(asked.options, home)
+        confirm_ended(sites_home, find_site(sites_home, before), record.id)
     end_survivors(folder)
     if engine := choose_engine(loaded.program.processes, options):
         kill_containers(engine, container_prefix(record.id))
@@ -105,6 +108,7 @@ def _taken_up(
     if record.status != "finished":
         undo_moves(folder)
     resumed = Resumed(record=record, memory=remember(store, record))
+    asked = Asked(options=options, compiling=asked.compiling)
     return LocalRun(document, loaded, values, asked, home, _with_logs(options, reporter), resumed)
 
 

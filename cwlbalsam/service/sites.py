@@ -18,15 +18,19 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from cwlbalsam.cwl.tasks import Settings
 from cwlbalsam.errors import UserError, did_you_mean
 from cwlbalsam.executor.agent import Agent
 from cwlbalsam.executor.allocation import addresses, listening_socket
 from cwlbalsam.executor.batch import BatchSystem
+from cwlbalsam.executor.fitting import Fitting, fitting_of
+from cwlbalsam.executor.messages import OpenRun, framed
 from cwlbalsam.executor.pilot import PilotFile, Starter, Transport
 from cwlbalsam.executor.pilots import Pilots
 from cwlbalsam.executor.wires.tcp import listen
 from cwlbalsam.planner.demand import PilotLimits
 from cwlbalsam.service.home import Home
+from cwlbalsam.service.options import RunOptions
 from cwlbalsam.sites.schedulers import SCHEDULERS, ask
 from cwlbalsam.sites.schedulers.base import BatchRequest
 
@@ -60,6 +64,11 @@ def load_sites(home: Home) -> dict[str, Site]:
     tree: Mapping[str, Any] = YAML(typ="safe").load(path.read_text()) if path.exists() else {}
     sites = {name: msgspec.structs.replace(msgspec.convert(value, Site), name=name) for name, value in tree.items()}
     return sites
+
+
+def sites_home_of(options: RunOptions, home: Home) -> Home:
+    """Where the sites of a run are described, and their agents live."""
+    return Home(Path(options.sites_home)) if options.sites_home else home
 
 
 def find_site(home: Home, name: str) -> Site:
@@ -106,6 +115,21 @@ async def connect(home: Home, site: Site) -> tuple[asyncio.StreamReader, asyncio
         await asyncio.sleep(0.02)
 
 
+def confirm_ended(home: Home, site: Site, run: str) -> None:
+    """Wait until nothing of a run's jobs lives at the site any more. Raises UserError if the site does not tell."""
+
+    async def ask_agent() -> None:
+        reader, writer = await connect(home, site)
+        writer.write(framed(OpenRun(run, Settings(), "", "")))
+        await reader.readexactly(4)  # it takes a run when its former part has ended
+        writer.close()
+
+    try:
+        asyncio.run(ask_agent())
+    except (OSError, asyncio.IncompleteReadError):
+        raise UserError(f"the agent of site '{site.name}' has ended", hint="resume the run again") from None
+
+
 def start_agent(home: Home, site: Site) -> subprocess.Popen[bytes]:
     folder = agent_folder(home, site.name)
     folder.mkdir(parents=True, exist_ok=True)
@@ -136,12 +160,13 @@ async def run_agent(home: Home, site: Site) -> None:
         setup=site.setup,
     )
     batch = BatchSystem(ask.Site(scheduler=SCHEDULERS[site.scheduler]), form)
+    fitting = await _fitting(site, batch)
     pilots: Pilots
 
     def changed() -> None:
         pilots.changed()
 
-    agent = Agent(check=lambda task: None, launching=lambda task: task, changed=changed)
+    agent = Agent(check=fitting.check, launching=lambda task: task, changed=changed)
 
     def make_file(session: str) -> PilotFile:
         return PilotFile(
@@ -150,7 +175,7 @@ async def run_agent(home: Home, site: Site) -> None:
             scheduler=site.scheduler,
             starter=site.starter or ("srun" if site.scheduler == "slurm" else "local"),
             python=sys.executable,
-            wall_seconds=site.pilots.wall_seconds,
+            wall_seconds=fitting.wall_seconds,
             lease_seconds=site.lease_seconds,
             transport=site.transport,
             scratch=site.scratch,
@@ -158,7 +183,7 @@ async def run_agent(home: Home, site: Site) -> None:
         )
 
     workdir = Path(site.workdir) if site.workdir else folder
-    pilots = Pilots(agent, batch, workdir / "pilots", site.pilots, make_file, site.nodes.get("cores", 4.0))
+    pilots = Pilots(agent, batch, workdir / "pilots", site.pilots, make_file, fitting)
     await pilots.recover()
     door = listening_socket()
     pilots.listen_at(addresses(door.getsockname()[1]))
@@ -185,6 +210,15 @@ async def run_agent(home: Home, site: Site) -> None:
         await running
     await pilots.close()
     server.close()
+
+
+async def _fitting(site: Site, batch: BatchSystem) -> Fitting:
+    state = None
+    try:
+        state = await batch.machine()
+    except UserError as error:  # jobs are still tried
+        print(error, file=sys.stderr, flush=True)
+    return fitting_of(site.name, state, site.queue, site.nodes, site.pilots)
 
 
 def main(arguments: Sequence[str]) -> None:

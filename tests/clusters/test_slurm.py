@@ -1,0 +1,152 @@
+"""Runs through pilots of a real Slurm."""
+
+import json
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cluster import Cluster, wait_until
+from tests.clusters.place import ClusterPlace
+from tests.durability.place import kill
+
+pytestmark = pytest.mark.slurm
+ROOT = Path(__file__).resolve().parents[2]
+WORDS = ROOT / "workflows" / "word-count"
+
+
+@pytest.fixture
+def place(slurm_cluster: Cluster, request: pytest.FixtureRequest) -> Iterator[ClusterPlace]:
+    folder = slurm_cluster.shared / request.node.name.replace("[", "-").replace("]", "")[:60]
+    place = ClusterPlace(folder, cluster=slurm_cluster)
+    place.describe()
+    yield place
+    place.end_agents()
+    slurm_cluster.cancel_all()
+
+
+def test_a_workflow_gives_the_same_through_slurm_as_here(place: ClusterPlace) -> None:
+    arguments = [str(WORDS / "word-count.cwl"), str(WORDS / "inputs.yml")]
+    here = json.loads(place.call("run", "--outdir", place.out, *arguments))
+    there = json.loads(place.call("run", "--outdir", place.out, "--site", "cluster", *arguments))
+    assert there == here
+    assert "pilot" in place.said.read_text()
+
+
+@pytest.mark.parametrize("transport", ["tcp", "spool"])
+def test_a_dynamic_workflow_runs_on_four_nodes(place: ClusterPlace, transport: str) -> None:
+    place.describe(transport=transport)
+    place.call(*place.run_arguments())
+    run = place.run_id()
+    assert not [line for line in place.log if line.startswith("OVERLAP")]
+    assert all(count == 1 for count in place.starts().values())
+    assert place.rows("SELECT status FROM runs WHERE id = ?", run) == [("finished",)]
+
+
+def test_pilots_stay_for_the_next_run_and_leave_when_idle(place: ClusterPlace) -> None:
+    place.describe(pilots={"nodes": 1, "pilots": 1, "wall_seconds": 300, "idle_seconds": 3})
+    arguments = ["run", "--quiet", "--outdir", place.out, "--site", "cluster", WORDS / "word-count.cwl"]
+    place.call(*arguments, WORDS / "inputs.yml")
+    place.call(*arguments, WORDS / "inputs.yml")
+    assert place.cluster is not None
+    assert len(place.batch_ids()) == 1
+    wait_until(lambda: not place.launchers(), 30)
+    wait_until(lambda: place.cluster is not None and not place.cluster.call("squeue", "-h").strip(), 30)
+
+
+@pytest.mark.parametrize("victim", ["worker", "supervisor", "launcher", "agent", "pilot", "node"])
+def test_what_is_killed_costs_only_its_jobs(place: ClusterPlace, victim: str) -> None:
+    cluster = place.cluster
+    assert cluster is not None
+    process = place.begin(*place.run_arguments())
+    wait_until(lambda: len(place.starts()) >= 8, 60)
+    if victim == "worker":
+        kill(place.supervisors()[-1])
+    elif victim == "supervisor":
+        kill(place.supervisors()[0])
+    elif victim == "launcher":
+        kill(place.launchers()[0])
+    elif victim == "agent":
+        kill(*place.agents())
+    elif victim == "pilot":
+        cluster.call("scancel", *place.batch_ids())
+    else:
+        cluster.fail("n1")
+    try:
+        told, _ = process.communicate(timeout=120)
+    finally:
+        if victim == "node":
+            cluster.repair("n1")
+    assert process.returncode == 0, place.said.read_text()[-4000:]
+    assert json.loads(told)["total"]["size"] > 0
+    assert not [line for line in place.log if line.startswith("OVERLAP")]
+    assert place.rows("SELECT status FROM runs WHERE id = ?", place.run_id()) == [("finished",)]
+
+
+def test_a_killed_run_is_resumed_and_nothing_recorded_runs_again(place: ClusterPlace) -> None:
+    process = place.begin(*place.run_arguments())
+    wait_until(lambda: len(place.starts()) >= 20, 60)
+    process.kill()
+    process.communicate()
+    run = place.run_id()
+    recorded, lines = place.recorded(run), len(place.log)
+    place.call("resume", "--quiet", run)
+    again = {job for _, job in place.starts(lines)}
+    assert recorded
+    assert not recorded & again
+    assert not [line for line in place.log if line.startswith("OVERLAP")]
+
+
+def test_ctrl_c_ends_the_jobs_on_the_nodes(place: ClusterPlace) -> None:
+    tool = place.folder / "sleep.cwl"
+    tool.write_text(
+        "{cwlVersion: v1.2, class: CommandLineTool, inputs: [], outputs: [], baseCommand: [bash, -c],"
+        f' arguments: ["touch {place.folder}/began; sleep 987"]}}'
+    )
+    process = place.begin("run", "--site", "cluster", "--outdir", place.out, tool)
+    wait_until((place.folder / "began").exists, 30)
+    for _ in range(2):
+        os.kill(process.pid, signal.SIGINT)
+        time.sleep(0.2)
+    process.communicate(timeout=30)
+    assert process.returncode == 130
+    wait_until(lambda: not _sleepers(), 15)
+
+
+def _sleepers() -> list[str]:
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                found.append((entry / "cmdline").read_bytes().replace(b"\0", b" ").decode())
+            except OSError:
+                continue
+    return [line for line in found if line.startswith("sleep 987")]
+
+
+@pytest.mark.parametrize(
+    ("site", "tool", "told"),
+    [
+        ({"queue": "nowhere"}, "", "invalid partition specified: nowhere"),
+        ({"account": "nobody\n#SBATCH --wrap=evil"}, "", "account"),
+        ({}, "ResourceRequirement: {coresMin: 99}", "99 cores"),
+        ({}, "ResourceRequirement: {ramMin: 999999}", "999999 MiB of memory"),
+        ({}, "ToolTimeLimit: {timelimit: 9999}", "may take 9999 s"),
+        ({}, "cwltool:MPIRequirement: {processes: 99}", "99 MPI ranks"),
+    ],
+)
+def test_what_the_cluster_can_never_do_is_told_at_once(
+    place: ClusterPlace, site: dict[str, str], tool: str, told: str
+) -> None:
+    place.describe(**site)
+    document = place.folder / "tool.cwl"
+    document.write_text(
+        f"{{cwlVersion: v1.2, class: CommandLineTool, $namespaces: {{cwltool: 'http://commonwl.org/cwltool#'}},"
+        f" requirements: {{{tool}}}, inputs: [], outputs: [], baseCommand: 'true'}}"
+    )
+    place.call("run", "--site", "cluster", "--outdir", place.out, document, code=1, timeout=40)
+    assert told in place.said.read_text()
+    assert "Traceback" not in place.said.read_text()
