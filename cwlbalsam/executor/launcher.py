@@ -219,9 +219,23 @@ def supervisor_command(pilot: PilotFile, folder: Path, number: int, name: str) -
     return ["mpiexec", "-n", "1", "-host", name, *own]
 
 
+def is_first(folder: Path) -> bool:
+    """Whether no launcher has served this pilot before: batch systems start a preempted batch job again.
+
+    What ran in its first life may still be ending elsewhere, so a second one has nothing to do: the agent asks for
+    another pilot.
+    """
+    try:
+        os.close(os.open(folder / "launched", os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    except FileExistsError:
+        return False
+    return True
+
+
 def main(arguments: list[str]) -> None:
     folder = Path(arguments[0])
-    asyncio.run(Launcher(folder).run())
+    if is_first(folder):
+        asyncio.run(Launcher(folder).run())
 
 
 if __name__ == "__main__":

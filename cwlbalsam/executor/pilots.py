@@ -17,6 +17,7 @@ from cwlbalsam.executor.agent import Agent
 from cwlbalsam.executor.batch import OUTPUT, BatchSystem
 from cwlbalsam.executor.fitting import Fitting
 from cwlbalsam.executor.pilot import AgentFile, PilotFile, write_record
+from cwlbalsam.executor.supervisor import SILENCE_SECONDS
 from cwlbalsam.executor.wires.proof import write_token
 from cwlbalsam.executor.wires.spool import SpoolWire
 from cwlbalsam.executor.wires.tcp import TcpWire
@@ -27,14 +28,17 @@ TICK_SECONDS = 1.0
 SETTLE_SECONDS = 0.02
 """What changes together is decided on together: tasks are given to new nodes before more nodes are asked for."""
 POLL_SECONDS = 3.0
-LOST_SECONDS = 15.0
+LOST_SECONDS = 8.0
 """A launcher that is silent for so long makes us ask the scheduler."""
 GRACE_SECONDS = 12.0
-"""What workers take to end after their batch job is gone."""
+"""What workers take to end once nobody is left to tell them anything."""
+SURE_SECONDS = SILENCE_SECONDS + GRACE_SECONDS
+"""After the last word of a launcher whose batch job has ended: even a node that was only cut off has ended its jobs."""
 RECOVER_SECONDS = 0.5
 MAX_FAILURES = 3
 BATCH_FILE = "batch_id"
-LIVE = {BatchState.QUEUED, BatchState.HELD, BatchState.RUNNING}
+WAITING = {BatchState.QUEUED, BatchState.HELD}
+LIVE = {*WAITING, BatchState.RUNNING}
 
 
 class Asked(Struct, eq=False):
@@ -47,7 +51,6 @@ class Asked(Struct, eq=False):
     token: bytes
     reading: asyncio.Task[None] | None = None  # of a spool
     batch_id: str = ""
-    state: BatchState = BatchState.QUEUED
     submitted: float = 0.0
     up: bool = False
     ended: float = 0.0
@@ -221,14 +224,15 @@ class Pilots:
             with contextlib.suppress(UserError):  # the scheduler does not answer: nothing is known then
                 states = await self._batch.states([pilot.batch_id for pilot in silent])
                 for pilot in silent:
-                    pilot.state = states.get(pilot.batch_id, BatchState.UNKNOWN)
-                    if pilot.state in LIVE:
+                    state = states.get(pilot.batch_id, BatchState.UNKNOWN)
+                    if pilot.up and state in WAITING:  # preempted, or its node has failed: a second life is of no use
+                        await self._batch.cancel([pilot.batch_id])
+                    elif state in LIVE:
                         pilot.ended = 0.0
                     elif not pilot.ended:
                         pilot.ended = now
         for session, pilot in list(self._asked.items()):
-            grace = GRACE_SECONDS if session in self._agent.sessions and self._agent.sessions[session].nodes else 0.0
-            if pilot.ended and now - pilot.ended >= grace:
+            if pilot.ended and (not self._agent.sessions[session].nodes or now - pilot.wire.heard >= SURE_SECONDS):
                 self._bury(session, pilot)
 
     def _left(self, session: str) -> bool:

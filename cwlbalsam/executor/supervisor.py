@@ -40,7 +40,7 @@ from cwlbalsam.executor.worker import work
 
 CALL_SECONDS = 20.0
 SIGN_SECONDS = 2.0
-SILENCE_SECONDS = 30.0
+SILENCE_SECONDS = 20.0
 """So long after the last sign of the launcher its jobs are ended: the launcher waits longer before it says that."""
 BURY_SECONDS = 40.0
 

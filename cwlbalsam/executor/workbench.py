@@ -65,7 +65,7 @@ class Lane(Struct):
 
 
 class Workbench:
-    """after: sets a timer. answer: takes the outcome of a task; every task gets exactly one. is_evicted: tells whether a
+    """after: sets a timer. answer: takes the outcome of a task; every task gets exactly one. is_evicted: whether a
     batch system is taking the node away, which signals the commands, too; None: there is none."""
 
     def __init__(
