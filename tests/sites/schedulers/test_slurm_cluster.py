@@ -115,7 +115,7 @@ def test_when_a_batch_job_would_start_is_asked_without_submitting_it(place: Plac
 def test_bad_requests_are_errors_in_slurms_words(place: Place) -> None:
     for changes, words in [
         ({"queue": "nope"}, "invalid partition specified: nope"),
-        ({"queue": "owned", "account": "chemistry"}, "Invalid account"),
+        ({"account": "alchemy"}, "Invalid account"),
         ({"constraint": "sparkling"}, "Invalid feature specification"),
     ]:
         with pytest.raises(UserError, match=words):
