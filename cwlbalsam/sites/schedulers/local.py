@@ -28,8 +28,8 @@ _CANCEL = f"""{_ID}
 for each; do
     group=${{each%%.*}}
     [ "$(id "$group")" = "$each" ] || continue
-    kill -TERM -- "-$group"
-    (sleep {GRACE_SECONDS}; kill -KILL -- "-$group") > /dev/null 2>&1 &
+    kill -TERM "-$group"
+    (sleep {GRACE_SECONDS}; kill -KILL "-$group") > /dev/null 2>&1 &
 done"""
 _NODE = "uname -n; nproc; cat /proc/meminfo; ls /dev | grep -c '^nvidia[0-9]'; true"
 

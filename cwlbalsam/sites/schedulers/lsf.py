@@ -103,11 +103,9 @@ def _queue(text: str) -> Queue:
     """Limits are in slots, which are no nodes: only those in time can be told."""
     status = re.search(r"\s(Open|Closed):(\w+)", text)
     limit = re.search(r"^\s*RUNLIMIT\s*$\s*^\s*([\d.]+) min", text, re.MULTILINE)
-    jobs = re.search(r"\bMAX JL/U.*$\s*^\s*\S+\s+\S+\s+\S+\s+\S+\s+(\S+)", text, re.MULTILINE)
     return Queue(
         name=text.split(maxsplit=1)[0],
         max_wall_seconds=clock(limit[1], unit=60) if limit else 0.0,
-        max_queued=number(jobs[1]) if jobs else 0,
         open=bool(status and status.groups() == ("Open", "Active")),
         default="default queue" in text.partition("PARAMETERS")[0],
     )

@@ -190,7 +190,7 @@ def _job(batch_id: str, job: Mapping[str, Any], now: float) -> BatchJob:
         cores=number(_within(job, "Resource_List", "ncpus")),
         wall_seconds=wall,
         queue=text_of(job.get("queue")),
-        user=(text_of(job.get("euser")) or text_of(job.get("Job_Owner"))).split("@")[0],
+        user=re.split(r"[@(]", text_of(job.get("euser")) or text_of(job.get("Job_Owner")))[0],  # `ada(1000)`: Slurm's
         submitted=moment(text_of(job.get("qtime")), *TIMES) or moment(text_of(job.get("ctime")), *TIMES),
         started=started,
         ends=started + wall if started and wall else 0.0,

@@ -12,7 +12,7 @@ LARGEST = 2**53
 """Numbers beyond are no counts, sizes or times."""
 _UNITS = {"": 1 / 2**20, "b": 1 / 2**20, "k": 1 / 1024, "m": 1.0, "g": 1024.0, "t": 2.0**20, "p": 2.0**30}
 _BARE_WORD = re.compile(
-    r"""(?<=:)(\s*)(?!["\[{\s]|(?:true|false|null|-?(?:0|[1-9]\d*)(?:\.\d+)?)\s*[,}\]])([^,}\]\n]+)"""
+    r"""(?<=":)(\s*)(?!["\[{\s]|(?:true|false|null|-?(?:0|[1-9]\d*)(?:\.\d+)?)\s*[,}\]])([^,}\]\n]+)"""
 )
 
 
@@ -135,7 +135,7 @@ def columns_of(output: str) -> Iterator[dict[str, str]]:
     for above, line in zip(["", *lines], lines, strict=False):
         if re.fullmatch(r"={3,}\s*", line):
             starts = [found.start() for found in re.finditer(r"(?:^|(?<=\s\s))\S", above)]
-            ends = [*starts[1:], None]
-            titles = [(above[start:end].strip(), start, end) for start, end in zip(starts, ends, strict=True)]
+            spans = zip(starts, [*starts[1:], None], strict=False)
+            titles = [(above[start:end].strip(), start, end) for start, end in spans]
         elif titles and line.strip():
             yield {title: line[start:end].strip() for title, start, end in titles}
