@@ -5,9 +5,10 @@ from collections.abc import Callable, Iterator
 from functools import cached_property
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Raw
 
 from cwlbalsam.cwl.moving import Action, Intent, RealPaths, intent_of, perform
+from cwlbalsam.cwl.packed import change_each
 from cwlbalsam.cwl.settling import checksum_of
 from cwlbalsam.cwl.staging import below
 from cwlbalsam.cwl.values import (
@@ -25,42 +26,31 @@ from cwlbalsam.cwl.values import (
 from cwlbalsam.errors import JobError
 
 
-class Relocation(Struct):
-    """What is to be done, and the output object that is true once it is done."""
-
-    outputs: dict[str, Any]
-    actions: list[Action]
-
-
 def relocate(
-    outputs: dict[str, Any],
+    outputs: dict[str, Raw],
     outdir: str,
     owned: str,
     *,
     kept: Any = None,
     checksums: bool = True,
     intend: Callable[[Intent], None] = lambda _: None,
-) -> dict[str, Any]:
+) -> dict[str, Raw]:
     """Bring final outputs into `outdir` and return the output object with their new locations.
 
-    outputs is changed. owned: the run's own directory; what lies in it is moved, anything else copied. kept: values
-    with the Files and Directories that no output may replace: the user's. What else has the name of an output is
-    replaced, as an earlier run's. intend: is told what is to be done before it is begun.
+    outputs is emptied, to save memory. owned: the run's own directory; what lies in it is moved, anything else copied.
+    kept: values with the Files and Directories that no output may replace: the user's. What else has the name of an
+    output is replaced, as an earlier run's. intend: is told what is to be done before it is begun.
     """
-    relocation = plan_relocation(outputs, outdir, owned, kept)
-    intend(intent_of(relocation.actions))
-    perform(relocation.actions)
-    for found in outermost(relocation.outputs):
-        _complete(found, checksums)
-    return relocation.outputs
-
-
-def plan_relocation(outputs: dict[str, Any], outdir: str, owned: str, kept: Any = None) -> Relocation:
-    """Decide where everything goes, without touching a file. outputs is changed."""
     planner = _Planner(os.path.abspath(outdir), os.path.realpath(owned), kept)
-    for found in outermost(outputs):
-        planner.place(found, planner.outdir)
-    return Relocation(outputs, planner.actions())
+    placed = {name: change_each(outputs.pop(name), planner.place_all) for name in list(outputs)}
+    actions = planner.actions()
+    del planner
+    intend(intent_of(actions))
+    perform(actions)
+    del actions
+    for name, value in placed.items():
+        placed[name] = change_each(value, lambda found: _complete_all(found, checksums))
+    return placed
 
 
 class _Planner:
@@ -74,6 +64,11 @@ class _Planner:
         self._sources: dict[str, str] = {}  # target -> real source
         self._taken: set[str] = set()
         self._numbers: dict[tuple[str, ...], int] = {}  # folder and names of a group -> the last number given out
+
+    def place_all(self, value: Any) -> None:
+        """Place what a value holds. No file is touched, but the value changed."""
+        for found in outermost(value):
+            self.place(found, self.outdir)
 
     def place(self, value: Value, folder: str) -> None:
         """Place a value and its secondary files beside each other."""
@@ -228,6 +223,11 @@ def _links(directory: str) -> Iterator[str]:
 def _leaves(link: str, directory: str) -> bool:
     target = os.readlink(link)
     return target.startswith("/") or below(os.path.realpath(link), directory) is None
+
+
+def _complete_all(value: Any, checksums: bool) -> None:
+    for found in outermost(value):
+        _complete(found, checksums)
 
 
 def _complete(value: Value, checksums: bool) -> None:

@@ -1,6 +1,7 @@
 from pathlib import Path
 from typing import Any
 
+from cwlbalsam.cwl.packed import pack, unpack
 from cwlbalsam.cwl.relocation import relocate
 from cwlbalsam.cwl.values import path_of, uri_of
 
@@ -13,7 +14,7 @@ def made(tmp_path: Path, name: str, text: str = "x") -> dict[str, Any]:
 
 
 def moved(outputs: dict[str, Any], tmp_path: Path) -> dict[str, Any]:
-    return relocate(outputs, str(tmp_path / "out"), str(tmp_path / "run"))
+    return unpack(relocate(pack(outputs), str(tmp_path / "out"), str(tmp_path / "run")))
 
 
 def names(tmp_path: Path) -> list[str]:
