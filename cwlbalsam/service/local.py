@@ -14,7 +14,7 @@ from msgspec import Raw, Struct
 
 from cwlbalsam.cwl.packed import unpack
 from cwlbalsam.cwl.records import WorkflowProcess
-from cwlbalsam.cwl.relocation import relocate
+from cwlbalsam.cwl.relocation import Ground, relocate
 from cwlbalsam.cwl.tasks import Settings
 from cwlbalsam.errors import EXIT_BUG, EXIT_FAILED, EXIT_INTERRUPTED, UserError
 from cwlbalsam.executor.capacity import Capacity
@@ -226,16 +226,21 @@ class LocalRun:
     def _relocate(self, outputs: dict[str, Raw]) -> dict[str, Raw]:
         if self.options.outputs == "leave":
             return outputs
-        owned = str(self.folder) if self.options.outputs == "move" else os.devnull
         intent = self.folder / MOVES_FILE
         return relocate(
             outputs,
             str(self.outdir),
-            owned,
+            self._ground(),
             kept=[self.values, self._defaults(), self._documents()],
             checksums=self.options.compute_checksum,
             intend=lambda intended: write_intent(intent, intended),
         )
+
+    def _ground(self) -> Ground:
+        if self.options.outputs == "copy":
+            return Ground("")
+        reuse = _reuse_folder(self.options, self.home)
+        return Ground(os.path.realpath(self.folder), (os.path.realpath(reuse),) if reuse else ())
 
     def _defaults(self) -> list[Any]:
         """What inputs are when nothing is given: Files that lie beside the document."""
