@@ -1,13 +1,14 @@
 """What a command was asked for, and nothing else: to stdout or to a file."""
 
-import json
 import sys
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import msgspec
+from msgspec import Raw
 
 from cwlbalsam.errors import UserError
+from cwlbalsam.service.output_object import json_pieces, to_json
 
 
 def print_text(text: str, path: str = "") -> None:
@@ -15,22 +16,29 @@ def print_text(text: str, path: str = "") -> None:
 
     What UTF-8 cannot hold (odd file names) is escaped as JSON does. Raises UserError if the file cannot be written.
     """
-    data = (text if text.endswith("\n") else f"{text}\n").encode("utf-8", "backslashreplace")
-    if path:
-        try:
-            Path(path).write_bytes(data)
-        except OSError as error:
-            raise UserError(f"cannot write {path}: {error.strerror}") from error
-    else:
-        sys.stdout.flush()
-        sys.stdout.buffer.write(data)
-        sys.stdout.buffer.flush()
+    _print([text.removesuffix("\n").encode("utf-8", "backslashreplace")], path)
 
 
 def print_object(value: Any, path: str = "") -> None:
     """Prints a value as JSON, or writes it to a file."""
-    try:
-        text = msgspec.json.format(msgspec.json.encode(value), indent=4).decode()
-    except (UnicodeEncodeError, OverflowError):  # file names that are no UTF-8, integers beyond 64 bits
-        text = json.dumps(value, indent=4, ensure_ascii=False)
-    print_text(text, path)
+    _print([to_json(value)], path)
+
+
+def print_outputs(outputs: Mapping[str, Raw] | None, path: str = "") -> None:
+    """Prints an output object as JSON, or writes it to a file."""
+    _print([b"null"] if outputs is None else json_pieces(outputs), path)
+
+
+def _print(pieces: Iterable[bytes], path: str) -> None:
+    if path:
+        try:
+            with Path(path).open("wb") as file:
+                file.writelines(pieces)
+                file.write(b"\n")
+        except OSError as error:
+            raise UserError(f"cannot write {path}: {error.strerror}") from error
+    else:
+        sys.stdout.flush()
+        sys.stdout.buffer.writelines(pieces)
+        sys.stdout.buffer.write(b"\n")
+        sys.stdout.buffer.flush()

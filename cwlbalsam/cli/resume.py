@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from cwlbalsam.cli.output import print_object
+from cwlbalsam.cli.output import print_outputs
 from cwlbalsam.service.home import find_home
 
 
@@ -37,5 +37,5 @@ def command(run: str, document: str, quiet: bool, **given: Any) -> None:
         changes["outdir"] = str(Path(changes["outdir"]).absolute())
     with Progress(RunOptions(quiet=quiet)) as progress:
         result = resume_run(run, find_home(), changes, document, progress)
-    print_object(result.outputs)
+    print_outputs(result.packed)
     click.get_current_context().exit(result.exit_code)

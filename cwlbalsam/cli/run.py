@@ -7,7 +7,7 @@ from typing import Any
 import click
 from msgspec.structs import replace
 
-from cwlbalsam.cli.output import print_object, print_text
+from cwlbalsam.cli.output import print_object, print_outputs, print_text
 from cwlbalsam.cli.run_options import chosen_action, make_options, run_options
 from cwlbalsam.errors import EXIT_FAILED
 from cwlbalsam.service.inputs import InputSource, split_arguments, swap_tool
@@ -49,8 +49,8 @@ def run_and_print(document: str, source: InputSource, options: RunOptions, summa
 
     with Progress(options) as progress:
         result = run_document(document, source, options, progress)
-    if result.outputs is not None:
-        print_object(result.outputs, summary)
+    if result.packed is not None:
+        print_outputs(result.packed, summary)
     return result.exit_code
 
 

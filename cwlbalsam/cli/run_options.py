@@ -76,6 +76,7 @@ def _refuse(context: click.Context, option: click.Parameter, value: Any) -> None
         context.exit(33)
 
 
+MOVE_OUTPUTS = "Move outputs to DIR; input files that are among them are linked there. (the default)"
 FILES = [
     _option("--outdir", default=".", metavar="DIR", help="Where outputs go. [default: the current directory]"),
     _option("--basedir", default="", metavar="DIR", help="What paths in arguments are relative to."),
@@ -85,8 +86,8 @@ FILES = [
     _option("--cachedir", default="", metavar="DIR", help="The same, with results kept in DIR."),
     _option("--home", default="", metavar="DIR", help="Where runs are kept. [default: $CWLBALSAM_HOME, ~/.cwlbalsam]"),
     _flag("--keep", "--leave-tmpdir", "keep", help="Leave the jobs' directories after the run."),
-    _option("--move-outputs", "outputs", flag_value="move", default="move", help="Move outputs to DIR (the default)."),
-    _option("--copy-outputs", "outputs", flag_value="copy", help="Copy outputs to DIR."),
+    _option("--move-outputs", "outputs", flag_value="move", default="move", help=MOVE_OUTPUTS),
+    _option("--copy-outputs", "outputs", flag_value="copy", help="Copy all outputs to DIR."),
     _option("--leave-outputs", "outputs", flag_value="leave", help="Leave outputs where the jobs made them."),
     _option("-w", "--write-summary", default="", metavar="FILE", help="Write the output object here, not to stdout."),
 ]

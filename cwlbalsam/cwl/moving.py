@@ -1,4 +1,4 @@
-"""Moves and copies that bring outputs to their final places: whole or not at all, and to be undone until the end."""
+"""Moves, copies and links of outputs to their final places: whole or not at all, and to be undone until the end."""
 
 import errno
 import os
@@ -9,14 +9,16 @@ from typing import Literal
 
 from msgspec import Struct
 
-from cwlbalsam.cwl.copying import copy_directory, copy_file
+from cwlbalsam.cwl.copying import copy_directory, copy_file, link_file
 from cwlbalsam.errors import JobError
+
+Kind = Literal["folder", "write", "copy", "move", "link"]
 
 
 class Action(Struct):
-    """One thing to do: make a folder, write a literal, copy or move a file or tree."""
+    """One thing to do: make a folder, write a literal, copy, move or link a file or tree."""
 
-    kind: Literal["folder", "write", "copy", "move"]
+    kind: Kind
     target: str
     source: str = ""
     text: str = ""
@@ -25,7 +27,8 @@ class Action(Struct):
 class Intent(Struct):
     """What is about to be done to the output directory, so that it can be undone.
 
-    moves: (source, target), of single files where a directory is merged into another one. copies: targets.
+    moves: (source, target), of single files where a directory is merged into another one. copies: targets, of links,
+    too.
     """
 
     pid: int
@@ -50,7 +53,6 @@ class RealPaths:
 
 def perform(actions: list[Action]) -> None:
     """Each file appears under its name whole or not at all."""
-    real = RealPaths()
     for action in actions:
         try:
             os.makedirs(os.path.dirname(action.target), exist_ok=True)
@@ -58,8 +60,8 @@ def perform(actions: list[Action]) -> None:
                 os.makedirs(action.target, exist_ok=True)
             elif action.kind == "write":
                 _write(action.target, action.text)
-            elif real.of(action.target) != action.source:
-                _transfer(action.source, action.target, move=action.kind == "move")
+            else:
+                _transfer(action.kind, action.source, action.target)
         except OSError as error:
             raise JobError(f"cannot put output {action.target} in place: {error.strerror}") from error
 
@@ -113,12 +115,12 @@ def _write(target: str, text: str) -> None:
     os.replace(partial, target)
 
 
-def _transfer(source: str, target: str, *, move: bool) -> None:
+def _transfer(kind: Kind, source: str, target: str) -> None:
     if os.path.isdir(source) and os.path.isdir(target):
         for inner, beside in list(_merged(source, target)):
-            _transfer(inner, beside, move=move)
+            _transfer(kind, inner, beside)
         return
-    if move:
+    if kind == "move":
         try:
             os.rename(source, target)
             return
@@ -126,5 +128,9 @@ def _transfer(source: str, target: str, *, move: bool) -> None:
             if error.errno != errno.EXDEV:
                 raise
     partial = _partial(target)
-    (copy_directory if os.path.isdir(source) else copy_file)(source, partial)
+    one = link_file if kind == "link" else copy_file
+    if os.path.isdir(source):
+        copy_directory(source, partial, one)
+    else:
+        one(source, partial)
     os.replace(partial, target)

@@ -5,9 +5,10 @@ from collections.abc import Callable, Iterator
 from functools import cached_property
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Raw, Struct
 
-from cwlbalsam.cwl.moving import Action, Intent, RealPaths, intent_of, perform
+from cwlbalsam.cwl.moving import Action, Intent, Kind, RealPaths, intent_of, perform
+from cwlbalsam.cwl.packed import change_each
 from cwlbalsam.cwl.settling import checksum_of
 from cwlbalsam.cwl.staging import below
 from cwlbalsam.cwl.values import (
@@ -25,55 +26,65 @@ from cwlbalsam.cwl.values import (
 from cwlbalsam.errors import JobError
 
 
-class Relocation(Struct):
-    """What is to be done, and the output object that is true once it is done."""
+class Ground(Struct, frozen=True):
+    """What lies where, as real paths; it decides how an output comes to its final place.
 
-    outputs: dict[str, Any]
-    actions: list[Action]
+    owned: the run's own directory: what lies in it is moved. lent: folders whose files may be gone tomorrow: they are
+    copied. All else is the user's, and linked: a copy may take longer than the run. owned is "" to copy everything.
+    """
+
+    owned: str
+    lent: tuple[str, ...] = ()
+
+    def way(self, source: str) -> Kind:
+        if not self.owned or any(below(source, folder) for folder in self.lent):
+            return "copy"
+        return "move" if below(source, self.owned) else "link"
 
 
 def relocate(
-    outputs: dict[str, Any],
+    outputs: dict[str, Raw],
     outdir: str,
-    owned: str,
+    ground: Ground,
     *,
     kept: Any = None,
     checksums: bool = True,
     intend: Callable[[Intent], None] = lambda _: None,
-) -> dict[str, Any]:
+) -> dict[str, Raw]:
     """Bring final outputs into `outdir` and return the output object with their new locations.
 
-    outputs is changed. owned: the run's own directory; what lies in it is moved, anything else copied. kept: values
-    with the Files and Directories that no output may replace: the user's. What else has the name of an output is
-    replaced, as an earlier run's. intend: is told what is to be done before it is begun.
+    outputs is emptied, to save memory. kept: values with the Files and Directories that no output may replace: the
+    user's. What else has the name of an output is replaced, as an earlier run's. intend: is told what is to be done
+    before it is begun.
     """
-    relocation = plan_relocation(outputs, outdir, owned, kept)
-    intend(intent_of(relocation.actions))
-    perform(relocation.actions)
-    for found in outermost(relocation.outputs):
-        _complete(found, checksums)
-    return relocation.outputs
-
-
-def plan_relocation(outputs: dict[str, Any], outdir: str, owned: str, kept: Any = None) -> Relocation:
-    """Decide where everything goes, without touching a file. outputs is changed."""
-    planner = _Planner(os.path.abspath(outdir), os.path.realpath(owned), kept)
-    for found in outermost(outputs):
-        planner.place(found, planner.outdir)
-    return Relocation(outputs, planner.actions())
+    planner = _Planner(os.path.abspath(outdir), ground, kept)
+    placed = {name: change_each(outputs.pop(name), planner.place_all) for name in list(outputs)}
+    actions = planner.actions()
+    del planner
+    intend(intent_of(actions))
+    perform(actions)
+    del actions
+    for name, value in placed.items():
+        placed[name] = change_each(value, lambda found: _complete_all(found, checksums))
+    return placed
 
 
 class _Planner:
-    def __init__(self, outdir: str, owned: str, kept: Any) -> None:
+    def __init__(self, outdir: str, ground: Ground, kept: Any) -> None:
         self._real = RealPaths()
         self.outdir = outdir
-        self.owned = owned
+        self.ground = ground
         self.kept = kept
         self._prepare: list[Action] = []
         self._transfers: dict[tuple[str, str], str] = {}  # (real source, target folder and name asked for) -> target
         self._sources: dict[str, str] = {}  # target -> real source
         self._taken: set[str] = set()
         self._numbers: dict[tuple[str, ...], int] = {}  # folder and names of a group -> the last number given out
+
+    def place_all(self, value: Any) -> None:
+        """Place what a value holds. No file is touched, but the value changed."""
+        for found in outermost(value):
+            self.place(found, self.outdir)
 
     def place(self, value: Value, folder: str) -> None:
         """Place a value and its secondary files beside each other."""
@@ -124,6 +135,8 @@ class _Planner:
         real = os.path.realpath(target)
         if real == source:
             return True  # it is in its place already
+        if os.path.islink(target) and not os.path.isdir(target):
+            return not self._is_users_link(target)  # else an earlier run's: what it leads to is not touched
         if self._is_kept(real):
             return False
         return os.path.isdir(target) is (member["class"] == "Directory")  # an earlier run's, to be replaced or merged
@@ -132,6 +145,15 @@ class _Planner:
         """Whether it is the user's, lies in a directory of the user's, or has something of the user's in it."""
         files, folders = self._kept_paths
         return real in folders or _within(real, files)
+
+    def _is_users_link(self, target: str) -> bool:
+        """Whether the user has named this very link, not only what it leads to."""
+        return _within(_real_folder(target), self._kept_names)
+
+    @cached_property
+    def _kept_names(self) -> set[str]:
+        """Paths of what is kept, as the user has named it."""
+        return {_real_folder(path_of(found)) for found in files_and_directories(self.kept) if _is_local(found)}
 
     @cached_property
     def _kept_paths(self) -> tuple[set[str], set[str]]:
@@ -147,7 +169,8 @@ class _Planner:
         self._taken.add(target)
         if source is not None:
             self._transfers[(source, f"{folder}/{member['basename']}")] = target
-            self._sources[target] = source
+            if not self._is_in_place(target, source):
+                self._sources[target] = source
             return
         if member["class"] == "File":
             self._prepare.append(Action("write", target, text=member["contents"]))
@@ -156,23 +179,36 @@ class _Planner:
         for entry in member.get("listing") or ():
             self.place(entry, target)
 
+    def _is_in_place(self, target: str, source: str) -> bool:
+        """A link of an earlier run does where links are wanted, not for a copy."""
+        if self._real.of(target) != source:
+            return False
+        return not os.path.islink(target) or self.ground.way(source) == "link" or self._is_users_link(target)
+
     def actions(self) -> list[Action]:
         """Copies before moves: a file that goes to two places, or lies in a directory that moves, is copied first."""
         copies: list[Action] = []
         moves: list[Action] = []
         moved: set[str] = set()
         for target, source in sorted(self._sources.items(), key=lambda item: (item[1], item[0])):
-            if _within(source, moved) or not self._is_movable(source):
-                copies.append(Action("copy", target, source))
-            else:
+            way = self.ground.way(source)
+            if way == "move" and not _within(source, moved) and self._may_move(source):
                 moved.add(source)
                 moves.append(Action("move", target, source))
+            else:
+                copies.append(Action("copy" if way == "move" else way, target, source))
         return self._prepare + copies + moves
 
-    def _is_movable(self, source: str) -> bool:
-        if not below(source, self.owned):
-            return False
-        return not os.path.isdir(source) or not any(_leaves(link, source) for link in _links(source))
+    def _may_move(self, source: str) -> bool:
+        """A directory with links to the run's own files, which will be gone, must be copied."""
+        return not os.path.isdir(source) or all(self._may_stay(link, source) for link in _links(source))
+
+    def _may_stay(self, link: str, directory: str) -> bool:
+        target, real = os.readlink(link), os.path.realpath(link)
+        if not target.startswith("/"):
+            return below(real, directory) is not None
+        of_user = self.ground.way(os.path.normpath(target)) == self.ground.way(real) == "link"
+        return of_user and os.path.isfile(real)
 
 
 def _is_local(value: Value) -> bool:
@@ -225,9 +261,15 @@ def _links(directory: str) -> Iterator[str]:
                 yield f"{folder}/{name}"
 
 
-def _leaves(link: str, directory: str) -> bool:
-    target = os.readlink(link)
-    return target.startswith("/") or below(os.path.realpath(link), directory) is None
+def _real_folder(path: str) -> str:
+    """The path without links in its folder; it may be a link itself."""
+    folder, name = os.path.split(os.path.abspath(path))
+    return os.path.join(os.path.realpath(folder), name)
+
+
+def _complete_all(value: Any, checksums: bool) -> None:
+    for found in outermost(value):
+        _complete(found, checksums)
 
 
 def _complete(value: Value, checksums: bool) -> None:

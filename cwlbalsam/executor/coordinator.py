@@ -23,7 +23,7 @@ from cwlbalsam.executor.events import JobEnded, JobKept, JobsAdded, JobStarted, 
 from cwlbalsam.executor.live import NO_RETRY, Failure, LiveJob, Remembered, RetryPolicy, fingerprint, stored
 from cwlbalsam.jobs.model import Changes, JobKind, Move, State
 from cwlbalsam.jobs.names import job_directory, step_of
-from cwlbalsam.jobs.references import NULL, Elements, array_items, is_array, resolve
+from cwlbalsam.jobs.references import NULL, Elements, Tree, array_items, is_array, resolve
 from cwlbalsam.jobs.states import FINAL, Event, advance
 from cwlbalsam.parser.expand import Expander, Expansion, Planned
 
@@ -31,6 +31,7 @@ MAX_LOSSES = 3  # a job that has ended so many workers gets no other one
 KILLED = {-9, 137}  # exit codes of a command that was killed, as the kernel does when memory is short
 COMMIT_SECONDS = 0.02  # moves wait so long for others, to be written in one transaction
 MAX_IN_FLIGHT = 4096  # jobs at the pool; the others wait here, where each costs less memory
+_NO_INPUTS: dict[str, Tree] = {}  # of all jobs that have finished
 BOOKKEEPING = Grant(cores=0.0, ram=0.0, tmpdir=0.0, outdir=0.0)
 
 
@@ -195,16 +196,15 @@ class Coordinator:
     def _release(self, number: int) -> None:
         """Count down the children of a finished job: O(children)."""
         finished = self.jobs[number]
-        finished.released = True
-        for child in finished.children:
+        children, finished.children = finished.children, None
+        for child in children or ():
             job = self.jobs[child]
             job.waiting_for -= 1
             if job.waiting_for == 0 and job.state is State.AWAITING_PARENTS:
                 job.state = advance(job.state, Event.PARENTS_FINISHED)
                 self._ready.append(child)
-        finished.children.clear()
         if finished.plan.kind == "job":
-            finished.plan.inputs = {}
+            finished.plan.inputs = _NO_INPUTS
 
     def _prepare(self, job: LiveJob) -> None:
         """Do what a ready job is for, or have a worker do it."""
@@ -267,7 +267,7 @@ class Coordinator:
             case "done" | "skipped":
                 skipped = outcome.ending == "skipped"
                 self._move(job, Event.SKIPPED if skipped else Event.FINISHED, outcome)
-                job.outputs = outcome.outputs
+                job.end(outcome.outputs)
                 self._finished.append(plan.id)
                 self._expand(plan, skipped)
                 if plan.kind == "job":
@@ -317,7 +317,7 @@ class Coordinator:
     def _take_over(self, job: LiveJob, outcome: Outcome) -> None:
         skipped = outcome.ending == "skipped"
         self._move(job, Event.SKIPPED if skipped else Event.FINISHED, outcome)
-        job.outputs = outcome.outputs
+        job.end(outcome.outputs)
         self._finished.append(job.plan.id)
         self._expand(job.plan, skipped)
         if job.plan.kind == "job":
@@ -381,7 +381,7 @@ class Coordinator:
         for parent in found:
             before = self.jobs[parent]
             self._changes.edges.append((parent, number))
-            if not before.released:
+            if before.children is not None:
                 before.children.append(number)
                 job.waiting_for += 1
 
@@ -399,7 +399,7 @@ class Coordinator:
         self.failures.append(Failure(plan.id, plan.name, error, log, bug))
         self._stopping = self._stopping or self._stop_on_error
         self._reporter.report(JobEnded(plan.name, plan.id, outcome.ending if outcome else "failed", error, log))
-        doomed = deque(job.children)
+        doomed = deque(job.children or ())
         while doomed:
             child = self.jobs[doomed.popleft()]
             if child.state not in FINAL:
@@ -407,7 +407,7 @@ class Coordinator:
                 self._move(child, Event.PARENT_FAILED, message=reason)
                 if child.plan.kind == "job":
                     self._reporter.report(JobEnded(child.plan.name, child.plan.id, "killed", reason))
-                doomed.extend(child.children)
+                doomed.extend(child.children or ())
 
     def _move(self, job: LiveJob, event: Event, outcome: Outcome | None = None, message: str = "") -> None:
         state = advance(job.state, event)

@@ -39,22 +39,26 @@ NO_RETRY = RetryPolicy()
 class LiveJob(Struct, weakref=False, gc=False):
     """A job as the coordinator knows it. outputs: once it is done; a port that is missing is null.
 
+    children: who waits for it; None once they have been counted down: who comes later no longer waits.
     losses: workers that it has lost. failures: attempts that ended badly. kept: the store has it as finished already.
-    released: its children have been counted down; who comes later no longer waits for it.
     """
 
     plan: Planned
     state: State = State.AWAITING_PARENTS
     waiting_for: int = 0
-    children: list[int] = []
+    children: list[int] | None = None
     outputs: Mapping[str, Raw] | None = None
-    released: bool = False
     attempt: int = 1
     grant: Grant | None = None
     losses: int = 0
     failures: int = 0
     kept: bool = False
     fingerprint: bytes = b""
+
+    def end(self, outputs: Mapping[str, Raw]) -> None:
+        """Keep what it has made, and no more: a value as it arrives holds on to the whole frame that it came in."""
+        self.outputs = {name: raw.copy() for name, raw in outputs.items()}
+        self.fingerprint = b""
 
 
 class Failure(Struct, frozen=True):

@@ -12,11 +12,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urldefrag, urljoin
 
+from cwltool import load_tool
 from cwltool import process as cwltool_process
 from cwltool.context import LoadingContext
 from cwltool.load_tool import default_loader, fetch_document, resolve_and_validate_document, resolve_tool_uri
+from ruamel.yaml.comments import CommentedMap
 from ruamel.yaml.error import YAMLError
 from schema_salad.exceptions import SchemaSaladException, ValidationException
+from schema_salad.ref_resolver import Loader
 from schema_salad.sourceline import SourceLine, cmap
 
 from cwlbalsam.errors import DocumentError, Problem, UnsupportedError
@@ -42,6 +45,18 @@ MALFORMED = (TypeError, ValueError, LookupError, AttributeError, AssertionError,
 logging.getLogger("cwltool").setLevel(logging.ERROR)
 logging.getLogger("salad").setLevel(logging.ERROR)
 logging.getLogger("rdflib.term").setLevel(logging.ERROR)
+
+
+class _Loader(Loader):  # type: ignore[misc]  # it is Any to mypy
+    """schema-salad's follows an inline process once as the link that `run` is, and once as a part of its step: of
+    processes nested n deep the innermost is checked 2^n times."""
+
+    def validate_link(self, field: str, link: Any, docid: str, all_doc_ids: dict[str, str]) -> Any:
+        """A mapping is no link; what links it has are checked where all parts of a node are."""
+        return link if isinstance(link, CommentedMap) else super().validate_link(field, link, docid, all_doc_ids)
+
+
+load_tool.Loader = _Loader
 
 
 @dataclass(frozen=True)

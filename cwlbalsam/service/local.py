@@ -12,8 +12,9 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Raw, Struct
 
+from cwlbalsam.cwl.packed import unpack
 from cwlbalsam.cwl.records import WorkflowProcess
-from cwlbalsam.cwl.relocation import relocate
+from cwlbalsam.cwl.relocation import Ground, relocate
 from cwlbalsam.cwl.tasks import Settings
 from cwlbalsam.errors import EXIT_BUG, EXIT_FAILED, EXIT_INTERRUPTED, Problem, UserError
 from cwlbalsam.executor.capacity import Capacity
@@ -32,6 +33,7 @@ from cwlbalsam.service.home import Home
 from cwlbalsam.service.leftovers import MOVES_FILE, clean_up_apart, write_intent
 from cwlbalsam.service.masking import mask, mask_changes, secrets_of
 from cwlbalsam.service.options import Asked, RunOptions
+from cwlbalsam.service.output_object import spell_out
 from cwlbalsam.service.settings import choose_machine, make_settings
 from cwlbalsam.service.sites import connect, find_site, sites_home_of
 from cwlbalsam.store import Store, open_store
@@ -52,12 +54,17 @@ class Resumed(Struct, kw_only=True):
 
 
 class RunResult(Struct, kw_only=True):
-    """outputs: the output object; of a failed run what there is of it, None if it was interrupted."""
+    """packed: the output object; of a failed run what there is of it, None if it was interrupted."""
 
     run: str
     exit_code: int
-    outputs: dict[str, Any] | None
+    packed: dict[str, Raw] | None
     failures: list[Failure] = []
+
+    @property
+    def outputs(self) -> dict[str, Any] | None:
+        """The output object as it is shown to people."""
+        return None if self.packed is None else spell_out(unpack(self.packed))
 
 
 class LocalRun:
@@ -212,15 +219,14 @@ class LocalRun:
 
     def _end(self, coordinator: Coordinator, store: Store, started: float) -> RunResult:
         code = _exit_code(coordinator.failures, bool(self.interrupted))
-        outputs: dict[str, Any] | None = None
+        outputs: dict[str, Raw] | None = None
         message = coordinator.failures[0].error if coordinator.failures else ""
         if not self.interrupted:
-            packed_values = coordinator.outputs()
+            outputs = coordinator.outputs()
             self._drop_obsolete(coordinator, store)
-            coordinator.jobs.clear()  # of a large run a good part of the memory, and the outputs need as much again
-            values = {name: msgspec.msgpack.decode(raw) for name, raw in packed_values.items()}
+            coordinator.jobs.clear()  # of a large run a good part of the memory, which what follows needs
             try:
-                outputs = self._relocate(values)
+                outputs = self._relocate(outputs)
             except UserError as error:
                 store.finish_run(self.id, "failed", outputs=None, message=str(error), ended=time.time())
                 raise
@@ -230,7 +236,7 @@ class LocalRun:
         if not code and not self.options.keep:
             clean_up_apart(self.folder)
         self.reporter.report(RunEnded(self.id, status, time.time() - started))
-        return RunResult(run=self.id, exit_code=code, outputs=outputs, failures=coordinator.failures)
+        return RunResult(run=self.id, exit_code=code, packed=outputs, failures=coordinator.failures)
 
     def _drop_obsolete(self, coordinator: Coordinator, store: Store) -> None:
         """Jobs that an edit has taken out of the workflow wait for nothing any more."""
@@ -244,19 +250,24 @@ class LocalRun:
         ]
         store.apply(self.id, Changes(moves=moves))
 
-    def _relocate(self, values: dict[str, Any]) -> dict[str, Any]:
+    def _relocate(self, outputs: dict[str, Raw]) -> dict[str, Raw]:
         if self.options.outputs == "leave":
-            return values
-        owned = str(self.folder) if self.options.outputs == "move" else os.devnull
+            return outputs
         intent = self.folder / MOVES_FILE
         return relocate(
-            values,
+            outputs,
             str(self.outdir),
-            owned,
+            self._ground(),
             kept=[self.values, self._defaults(), self._documents()],
             checksums=self.options.compute_checksum,
             intend=lambda intended: write_intent(intent, intended),
         )
+
+    def _ground(self) -> Ground:
+        if self.options.outputs == "copy":
+            return Ground("")
+        reuse = _reuse_folder(self.options, self.home)
+        return Ground(os.path.realpath(self.folder), (os.path.realpath(reuse),) if reuse else ())
 
     def _defaults(self) -> list[Any]:
         """What inputs are when nothing is given: Files that lie beside the document."""

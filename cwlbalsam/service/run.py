@@ -5,7 +5,6 @@ import os
 import shutil
 import time
 from contextlib import closing
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +55,7 @@ def run_document(
         reporter.report(Warned(warning))
     check_inputs(loaded.program, order.values, order)
     run = LocalRun(document, loaded, order.values, Asked(options=options, compiling=compiling), home, reporter)
-    return _run(run)
+    return run.run()
 
 
 def resume_run(
@@ -80,7 +79,7 @@ def resume_run(
             if record.status == "finished" and not document:
                 _clean_up_after(record)
                 return _finished(record)
-            return _run(_taken_up(store, record, home, changes, document, reporter or Silent()), store)
+            return _taken_up(store, record, home, changes, document, reporter or Silent()).run(store)
         finally:
             os.close(alive)
 
@@ -127,8 +126,8 @@ def _remove_scratch(folder: Path) -> None:
 
 
 def _finished(record: RunRecord) -> RunResult:
-    outputs = msgspec.msgpack.decode(record.outputs) if record.outputs else None
-    return RunResult(run=record.id, exit_code=0, outputs=spell_out(outputs))
+    packed = msgspec.msgpack.decode(record.outputs, type=dict[str, msgspec.Raw]) if record.outputs else None
+    return RunResult(run=record.id, exit_code=0, packed=packed)
 
 
 def remember(store: Store, record: RunRecord) -> dict[tuple[str, JobKind], Remembered]:
@@ -215,11 +214,6 @@ def _narrowed(loaded: Loaded, options: RunOptions) -> Loaded:
     return msgspec.structs.replace(loaded, program=part, encoded=msgspec.msgpack.encode(part))
 
 
-def _run(run: LocalRun, store: Store | None = None) -> RunResult:
-    result = run.run(store)
-    return msgspec.structs.replace(result, outputs=spell_out(result.outputs))
-
-
 class KeepLogs:
     """Copies what each job printed into a folder the user named, under the job's name."""
 
@@ -240,21 +234,3 @@ def _with_logs(options: RunOptions, reporter: Reporter) -> Reporter:
     if not options.log_dir:
         return reporter
     return KeepLogs(Path(options.directory or ".", options.log_dir), reporter)
-
-
-def spell_out(value: Any) -> Any:
-    """A value for people and for JSON: whole numbers beyond 64 bits, floats until here, become integers again.
-
-    Files and directories on this machine get a `path` beside their `location`, as scripts around cwltool expect.
-    """
-    match value:
-        case float() if abs(value) >= 2**63 and math.isfinite(value):
-            return int(Decimal(repr(value)))
-        case dict():
-            spelled = {key: spell_out(entry) for key, entry in value.items()}
-            if spelled.get("class") in ("File", "Directory") and (path := _local_path(spelled)) is not None:
-                spelled["path"] = str(path)
-            return spelled
-        case list():
-            return [spell_out(entry) for entry in value]
-    return value
