@@ -32,7 +32,18 @@ setup(
     extras_require={
         "mpi": ["mpi4py>=4.0", "mpich>=4.2"],
         "globus": ["globus-sdk>=4.0"],
-        "test": ["hypothesis", "import-linter", "mpi4py>=4.0", "mpich>=4.2", "mypy", "pytest", "pytest-xdist", "ruff"],
+        "test": [
+            "hypothesis",
+            "import-linter",
+            "mpi4py>=4.0",
+            "mpich>=4.2",
+            "mpi4py>=4.0",
+            "mpich>=4.2",
+            "mypy",
+            "pytest",
+            "pytest-xdist",
+            "ruff",
+        ],
     },
     entry_points={
         "console_scripts": [

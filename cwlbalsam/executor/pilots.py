@@ -22,7 +22,7 @@ from cwlbalsam.executor.wires.proof import write_token
 from cwlbalsam.executor.wires.spool import SpoolWire
 from cwlbalsam.executor.wires.tcp import TcpWire
 from cwlbalsam.jobs.batch import BatchState
-from cwlbalsam.planner.demand import Demand, PilotLimits, PilotView, nodes_to_ask
+from cwlbalsam.planner.demand import Demand, PilotLimits, PilotView, is_too_wide, nodes_to_ask
 
 TICK_SECONDS = 1.0
 SETTLE_SECONDS = 0.02
@@ -149,10 +149,13 @@ class Pilots:
         cores, tasks, widest = 0.0, 0, 0
         for grant, count in self._agent.waiting():
             tasks += count
-            cores += count * grant.cores * max(grant.ranks, 1)
+            nodes = 1
             if grant.ranks:
                 by_node = max(int(self._cores_per_node / max(grant.cores, 1e-9)), 1)
-                widest = max(widest, -(-grant.ranks // by_node))
+                nodes = -(-grant.ranks // by_node)
+                widest = max(widest, nodes)
+            if nodes == 1:
+                cores += count * grant.cores * max(grant.ranks, 1)
         return Demand(cores=cores, tasks=tasks, widest=widest)
 
     def _views(self) -> list[PilotView]:
@@ -256,9 +259,10 @@ class Pilots:
             shutil.rmtree(pilot.folder, ignore_errors=True)
 
     def _dismiss_idle(self) -> None:
-        now = time.monotonic()
+        """At once if a wide job waits for nodes of one pilot."""
+        patience = 0.5 if is_too_wide(self._demand(), self._views()) else self._limits.idle_seconds
         for name, session in list(self._agent.sessions.items()):
-            if not session.leaving and session.nodes and now - session.idle_since > self._limits.idle_seconds:
+            if not session.leaving and session.nodes and time.monotonic() - session.idle_since > patience:
                 self._agent.dismiss(name)
 
     async def _cancel_unwanted(self) -> None:

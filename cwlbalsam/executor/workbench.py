@@ -151,6 +151,9 @@ class Workbench:
             self._launch(job, command)
 
     def _launch(self, job: Running, command: "Command") -> None:
+        if launch := job.task.launch:
+            kept = {name: text for name, text in os.environ.items() if name.startswith(launch.inherit)}
+            command.environment = {**kept, **command.environment, **launch.environment}
         job.started = time.time()
         job.command = command
         job.pid = spawn(command, job.slot.log)

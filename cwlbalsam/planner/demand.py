@@ -7,7 +7,7 @@ from msgspec import Struct
 
 
 class Demand(Struct, frozen=True, kw_only=True):
-    """What waits for nodes. cores: of all tasks together. widest: nodes of the largest task."""
+    """What waits for nodes. cores: of all tasks that fit on one, together. widest: nodes of the largest MPI job."""
 
     cores: float = 0.0
     tasks: int = 0
@@ -37,14 +37,14 @@ def nodes_to_ask(
     """Nodes of each pilot to submit now."""
     if not demand.tasks or len(pilots) >= limits.pilots:
         return ()
-    most = limits.nodes_per_pilot or limits.nodes
-    there = sum(pilot.nodes for pilot in pilots)
+    room = min(limits.nodes_per_pilot or limits.nodes, limits.nodes - sum(pilot.nodes for pilot in pilots))
     coming = sum(pilot.nodes for pilot in pilots if not pilot.running)
-    needed = math.ceil(demand.cores / max(cores_per_node, 1.0)) - coming
-    widest_there = max((pilot.nodes for pilot in pilots), default=0)
-    if demand.widest > widest_there:
-        needed = max(needed, demand.widest)
-    nodes = min(needed, most, limits.nodes - there)
-    if demand.widest > widest_there and nodes < demand.widest and demand.cores <= there * cores_per_node:
-        return ()  # it waits until others have left
-    return (nodes,) if nodes > 0 else ()
+    needed = min(math.ceil(demand.cores / max(cores_per_node, 1.0)) - coming, room)
+    if is_too_wide(demand, pilots):
+        return (max(demand.widest, needed),) if demand.widest <= room else ()  # else it waits until others have left
+    return (needed,) if needed > 0 else ()
+
+
+def is_too_wide(demand: Demand, pilots: Sequence[PilotView]) -> bool:
+    """Whether a task waits for which no pilot has nodes enough."""
+    return demand.widest > max((pilot.nodes for pilot in pilots), default=0)

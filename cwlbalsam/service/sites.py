@@ -25,6 +25,7 @@ from cwlbalsam.executor.allocation import addresses, listening_socket
 from cwlbalsam.executor.batch import BatchSystem
 from cwlbalsam.executor.fitting import Fitting, fitting_of
 from cwlbalsam.executor.messages import OpenRun, framed
+from cwlbalsam.executor.mpi_jobs import MpiSetup
 from cwlbalsam.executor.pilot import PilotFile, Starter, Transport
 from cwlbalsam.executor.pilots import Pilots
 from cwlbalsam.executor.wires.tcp import listen
@@ -55,6 +56,7 @@ class Site(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     nodes: dict[str, float] = {}
     pilots: PilotLimits = PilotLimits()
     lease_seconds: float = 60.0
+    mpi: MpiSetup = MpiSetup()
 
 
 def load_sites(home: Home) -> dict[str, Site]:
@@ -106,13 +108,13 @@ async def connect(home: Home, site: Site) -> tuple[asyncio.StreamReader, asyncio
     while True:
         with contextlib.suppress(OSError):
             return await asyncio.open_unix_connection(str(socket_path(folder)))
-        if process is None:
+        if process is None or process.poll() == 0:  # 0: there was another one, which has not opened or just closed
             process = start_agent(home, site)
-        elif process.poll() not in (None, 0):
+        elif process.poll() is not None:
             raise UserError(f"the agent of site '{site.name}' does not start", hint=f"see {folder / 'agent.log'}")
         if time.monotonic() > until:
             raise UserError(f"the agent of site '{site.name}' does not answer", hint=f"see {folder / 'agent.log'}")
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(0.05)
 
 
 def confirm_ended(home: Home, site: Site, run: str) -> None:
@@ -166,7 +168,9 @@ async def run_agent(home: Home, site: Site) -> None:
     def changed() -> None:
         pilots.changed()
 
-    agent = Agent(check=fitting.check, launching=lambda task: task, changed=changed)
+    agent = Agent(
+        check=fitting.check, launching=lambda task: site.mpi.with_launch(task, site.scheduler), changed=changed
+    )
 
     def make_file(session: str) -> PilotFile:
         return PilotFile(

@@ -32,12 +32,18 @@ class ClusterPlace(Place):
 
     def begin(self, *arguments: str | Path, before: str = "") -> subprocess.Popen[str]:
         assert self.cluster is not None
+        path = f"{Path(sys.executable).parent}:{self.cluster.environment['PATH']}"  # mpiexec of the wheel comes first
         start = f"{before}\nfrom cwlbalsam.cli.main import main\nmain()"
         with self.said.open("a") as said:
             return subprocess.Popen(
                 [sys.executable, "-c", start, *map(str, arguments)],
                 cwd=self.folder,
-                env={**self.cluster.environment, "PYTHONPATH": str(ROOT), "CWLBALSAM_HOME": str(self.home)},
+                env={
+                    **self.cluster.environment,
+                    "PATH": path,
+                    "PYTHONPATH": str(ROOT),
+                    "CWLBALSAM_HOME": str(self.home),
+                },
                 stdout=subprocess.PIPE,
                 stderr=said,
                 text=True,

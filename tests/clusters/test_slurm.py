@@ -4,28 +4,17 @@ import json
 import os
 import signal
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.cluster import Cluster, wait_until
+from tests.cluster import wait_until
 from tests.clusters.place import ClusterPlace
 from tests.durability.place import kill
 
 pytestmark = pytest.mark.slurm
 ROOT = Path(__file__).resolve().parents[2]
 WORDS = ROOT / "workflows" / "word-count"
-
-
-@pytest.fixture
-def place(slurm_cluster: Cluster, request: pytest.FixtureRequest) -> Iterator[ClusterPlace]:
-    folder = slurm_cluster.shared / request.node.name.replace("[", "-").replace("]", "")[:60]
-    place = ClusterPlace(folder, cluster=slurm_cluster)
-    place.describe()
-    yield place
-    place.end_agents()
-    slurm_cluster.cancel_all()
 
 
 def test_a_workflow_gives_the_same_through_slurm_as_here(place: ClusterPlace) -> None:
