@@ -20,7 +20,7 @@ from cwlbalsam.cwl.tasks import Grant, Outcome, Task
 from cwlbalsam.errors import UserError
 from cwlbalsam.executor.capacity import Capacity
 from cwlbalsam.executor.crew import Crew, by_task
-from cwlbalsam.executor.dispatch import Dispatcher, Node
+from cwlbalsam.executor.dispatch import Dispatcher
 from cwlbalsam.executor.frames import Inbox, unpack_outcomes
 from cwlbalsam.executor.journal import read_journal
 from cwlbalsam.executor.messages import (
@@ -47,7 +47,9 @@ from cwlbalsam.executor.messages import (
     to_agent,
     to_site,
 )
-from cwlbalsam.executor.wires.base import Wire
+from cwlbalsam.executor.placement import Node
+from cwlbalsam.executor.wires.base import Outlet, Wire
+from cwlbalsam.planner.start_order import Order, widest_first
 
 MAX_WORKERS = 16
 TASKS_PER_WORKER = 8
@@ -94,7 +96,7 @@ class Served(Struct, eq=False):
     opened: OpenRun
     crew: Crew
     dispatcher: Dispatcher
-    writer: asyncio.StreamWriter
+    writer: Outlet
     programs: dict[str, bytes] = msgspec.field(default_factory=dict)
     nodes: dict[int, Node] = msgspec.field(default_factory=dict)
     workers: set[int] = msgspec.field(default_factory=set)
@@ -111,13 +113,21 @@ class Agent:
     """check: raises UserError for a task that no node of the site could ever run. changed: called when tasks or
     sessions have come or gone."""
 
-    def __init__(self, *, check: Callable[[Task], None], launching: Launching, changed: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        *,
+        check: Callable[[Task], None],
+        launching: Launching,
+        changed: Callable[[], None],
+        order: Order = widest_first,
+    ) -> None:
         self.sessions: dict[str, Session] = {}
         self.runs: dict[int, Served] = {}
         self.clients = 0
         self._check = check
         self._launching = launching
         self._changed = changed
+        self._order = order
         self._members: dict[int, Member] = {}
         self._incarnation = uuid4().hex[:12]  # names of journals are used once
         self._numbers = 0
@@ -298,21 +308,21 @@ class Agent:
             await asyncio.sleep(0.02)  # its former part is still ending
         self._numbers += 1
         number = self._numbers
-        dispatcher = Dispatcher()
+        dispatcher = Dispatcher(self._order)
+
+        outlet = Outlet(writer)
 
         def ended(outcomes: list[Outcome]) -> None:
-            if not writer.is_closing():
-                writer.write(framed(Ended(outcomes)))
+            outlet.write(framed(Ended(outcomes)))
             self._changed()
 
         def started(jobs: list[int]) -> None:
-            if not writer.is_closing():
-                writer.write(framed(Started(jobs)))
+            outlet.write(framed(Started(jobs)))
 
         programs: dict[str, bytes] = {}
         crew = Crew(dispatcher, programs.__getitem__, ended, started, self._launching)
-        run = self.runs[number] = Served(number, message, crew, dispatcher, writer, programs)
-        writer.write(framed(Opened()))
+        run = self.runs[number] = Served(number, message, crew, dispatcher, outlet, programs)
+        outlet.write(framed(Opened()))
         return run
 
     def _do(self, run: Served, message: LearnProgram | Submit | CancelJobs) -> None:

@@ -7,8 +7,9 @@ import msgspec
 from msgspec import Struct
 
 from cwlbalsam.cwl.tasks import Ending, Outcome, Task
-from cwlbalsam.executor.dispatch import Batch, Dispatcher, Node
+from cwlbalsam.executor.dispatch import Batch, Dispatcher
 from cwlbalsam.executor.frames import FRAME_TASKS, Cancel, Learn, Work, pack
+from cwlbalsam.executor.placement import Node
 
 Written = Mapping[tuple[int, int, bytes], Outcome]
 """What a worker has journalled, by job, attempt and fingerprint."""

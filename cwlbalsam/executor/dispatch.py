@@ -10,57 +10,33 @@ import heapq
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
 from cwlbalsam.cwl.tasks import Grant, Task
-from cwlbalsam.executor.capacity import Capacity
+from cwlbalsam.executor.placement import AHEAD_SECONDS, Node, Place, find_room, keep_room
+from cwlbalsam.planner.start_order import Order, oldest_first
 
-AHEAD_SECONDS = 0.1
-"""Work sent ahead for each grant, at most, if a message takes no time; longer tasks are not sent ahead."""
 AHEAD_TASKS = 32
 PASSES = 1000
 """So many younger tasks may start while the oldest waits for room; then they have to wait, too."""
 _NOTHING = Grant(cores=0, ram=0, tmpdir=0, outdir=0)
 
-Order = Callable[[Task], float]
-"""The lower, the earlier; of equals the older. It sees a task once, when it is added."""
-
-
-class Node(Struct, eq=False):
-    """Where workers are. ends: when it is no longer ours, by the monotonic clock. closed: it gets nothing new.
-
-    group: nodes that one task may span. ahead_seconds: of work that is sent ahead, more where messages take long.
-    """
-
-    capacity: Capacity | None
-    name: str = ""
-    group: Hashable = 0
-    ends: float = math.inf
-    ahead_seconds: float = AHEAD_SECONDS
-    closed: bool = False
-    workers: list[int] = msgspec.field(default_factory=list)
-    tasks: int = 0  # sent there
+_Kind = tuple[Grant, float]
+"""Tasks of one grant and one time limit: where one finds no room, none does."""
 
 
 class _Lane(Struct):
-    """Tasks of one grant in one worker: `held` may run, `sent` are there: `running` ones, and `ahead` of their turn."""
+    """Tasks of one grant in one worker: as many may run as there are rooms; `sent` are there, `running` ones and some
+    `ahead` of their turn."""
 
-    held: int = 0
+    rooms: list[Place] = msgspec.field(default_factory=list)
     sent: int = 0
     running: set[int] = msgspec.field(default_factory=set)
     ahead: deque[int] = msgspec.field(default_factory=deque)
-
-
-class _Sent(Struct):
-    """A task without an outcome. nodes: all that it has, if it spans several."""
-
-    worker: int
-    task: Task
-    nodes: tuple[Node, ...] = ()
 
 
 class Batch(Struct):
@@ -71,18 +47,18 @@ class Batch(Struct):
 
 
 class Dispatcher:
-    """order: which tasks come first; None: the oldest."""
+    """order: which tasks come first; it sees each once, when it is added."""
 
-    def __init__(self, order: Order | None = None, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, order: Order = oldest_first, clock: Callable[[], float] = time.monotonic) -> None:
         self._order = order
         self._clock = clock
-        self._waiting: dict[Grant, list[tuple[float, int, Task]]] = {}  # heaps
+        self._waiting: dict[_Kind, list[tuple[tuple[float, ...], int, Task]]] = {}  # heaps
         self._sequence = 0
         self._passes = 0
         self._nodes: list[Node] = []
         self._node_of: dict[int, Node] = {}  # by worker
         self._lanes: dict[int, dict[Grant, _Lane]] = {}  # by worker
-        self._sent: dict[int, _Sent] = {}  # by job
+        self._sent: dict[int, tuple[int, Task]] = {}  # job -> worker, task
         self._load: dict[int, int] = {}  # tasks, by worker
         self._started: list[int] = []
         self._seconds: dict[Grant, float] = {}  # what a task of this grant took lately
@@ -96,7 +72,7 @@ class Dispatcher:
 
     def waiting_by_grant(self) -> Iterable[tuple[Grant, int]]:
         """How many tasks wait, for each grant but that of bookkeeping."""
-        return ((grant, len(heap)) for grant, heap in self._waiting.items() if grant != _NOTHING)
+        return ((grant, len(heap)) for (grant, _), heap in self._waiting.items() if grant != _NOTHING)
 
     def waiting(self) -> Iterable[Task]:
         """Tasks that no worker has, in no order."""
@@ -115,114 +91,83 @@ class Dispatcher:
             if task.mode != "run":
                 task = replace(task, grant=_NOTHING)
             self._sequence += 1
-            rank = self._order(task) if self._order is not None else 0.0
-            heapq.heappush(self._waiting.setdefault(task.grant, []), (rank, self._sequence, task))
+            kind = task.grant, task.wall_seconds
+            heapq.heappush(self._waiting.setdefault(kind, []), (self._order(task), self._sequence, task))
 
     def assign(self) -> dict[int, Batch]:
         """What can be sent now, by worker."""
         batches: dict[int, Batch] = {}
         if not self._lanes:
             return batches
-        heads = [(*tasks[0][:2], grant) for grant, tasks in self._waiting.items()]
-        heapq.heapify(heads)  # there may be as many grants as tasks
+        heads = [(*tasks[0][:2], kind) for kind, tasks in self._waiting.items()]
+        heapq.heapify(heads)  # there may be as many kinds as tasks
         overtakes = False  # the oldest has found no room
-        while heads and not (overtakes and self._passes >= PASSES):
-            grant = heads[0][2]
-            tasks = self._waiting[grant]
+        for node in self._nodes:
+            node.kept_for = None
+        while heads:
+            kind = heads[0][2]
+            tasks = self._waiting[kind]
             task = tasks[0][2]
-            place = self._place(task)
-            if place is None:
+            placed = self._place(task)
+            if placed is None:
                 heapq.heappop(heads)
+                if not overtakes and (task.grant.ranks or self._passes >= PASSES):
+                    keep_room(task, self._nodes, self._clock())
                 overtakes = True
                 continue
             self._passes = self._passes + 1 if overtakes else 0
             heapq.heappop(tasks)
             if tasks:
-                heapq.heapreplace(heads, (*tasks[0][:2], grant))
+                heapq.heapreplace(heads, (*tasks[0][:2], kind))
             else:
                 heapq.heappop(heads)
-                del self._waiting[grant]
-            self._send(place, batches)
+                del self._waiting[kind]
+            self._send(*placed, batches)
         return batches
 
-    def _send(self, place: _Sent, batches: dict[int, Batch]) -> None:
-        task, worker = place.task, place.worker
+    def _send(self, worker: int, task: Task, batches: dict[int, Batch]) -> None:
         batch = batches.setdefault(worker, Batch())
         batch.tasks.append(task)
         lane = self._lanes[worker][task.grant]
         lane.sent += 1
-        batch.limits[task.grant] = lane.held
+        batch.limits[task.grant] = len(lane.rooms)
         lane.ahead.append(task.job)
         self._fill(lane)
-        self._sent[task.job] = place
+        self._sent[task.job] = worker, task
         self._load[worker] += 1
         self._node_of[worker].tasks += 1
 
-    # --- places ---
+    def _place(self, task: Task) -> tuple[int, Task] | None:
+        """The worker for the next task, with the books of capacity updated; None if it has to wait."""
+        place = find_room(task, self._nodes, self._clock())
+        if place is None:
+            return self._place_ahead(task)
+        worker = min(place.nodes[0].workers, key=self._load.__getitem__)
+        self._lanes[worker].setdefault(task.grant, _Lane()).rooms.append(place)
+        return worker, place.task
 
-    def _place(self, task: Task) -> _Sent | None:
-        """Where the next task goes, with the books of capacity updated; None if it has to wait."""
-        if task.grant.ranks:
-            return self._place_wide(task)
-        for node in self._nodes:
-            if not node.closed and self._has_time(node, task) and _take(node, task.grant):
-                return self._hold(node, task)
-        return self._place_ahead(task)
-
-    def _hold(self, node: Node, task: Task, nodes: tuple[Node, ...] = ()) -> _Sent:
-        worker = min(node.workers, key=self._load.__getitem__)
-        self._lanes[worker].setdefault(task.grant, _Lane()).held += 1
-        return _Sent(worker, task, nodes)
-
-    def _place_ahead(self, task: Task) -> _Sent | None:
+    def _place_ahead(self, task: Task) -> tuple[int, Task] | None:
         grant = task.grant
+        if grant.gpus or grant.ranks:
+            return None
         seconds = max(self._seconds.get(grant, math.inf), 1e-6)
+        now = self._clock()
         best = None
-        for worker, lanes in self._lanes.items() if not grant.gpus else ():
+        for worker, lanes in self._lanes.items():
             lane = lanes.get(grant)
             node = self._node_of[worker]
             ahead = min(int(AHEAD_TASKS * node.ahead_seconds / AHEAD_SECONDS), int(node.ahead_seconds / seconds))
-            if lane and lane.sent < lane.held * (1 + ahead) and not node.closed and self._has_time(node, task):
-                share = lane.sent / lane.held
+            if lane and lane.sent < len(lane.rooms) * (1 + ahead) and node.is_open_to(task, now):
+                share = lane.sent / len(lane.rooms)
                 if best is None or share < best[0]:
                     best = share, worker
-        return _Sent(best[1], task) if best is not None else None
-
-    def _place_wide(self, task: Task) -> _Sent | None:
-        """An MPI job: on one node beside others if it has room, else on whole idle nodes of one group."""
-        groups: dict[Hashable, list[Node]] = {}
-        for node in self._nodes:
-            if node.closed or not self._has_time(node, task) or node.capacity is None:
-                continue
-            fits = ranks_on(node.capacity, task.grant)
-            if fits >= task.grant.ranks and _take(node, of_ranks(task.grant, task.grant.ranks)):
-                return self._hold(node, replace(task, hosts=((node.name, task.grant.ranks),)), (node,))
-            if fits and not node.tasks and node.capacity.is_idle:
-                groups.setdefault(node.group, []).append(node)
-        for nodes in groups.values():
-            chosen, hosts, left = [], [], task.grant.ranks
-            for node in nodes:
-                if left > 0 and node.capacity is not None:
-                    count = min(left, ranks_on(node.capacity, task.grant))
-                    chosen.append(node)
-                    hosts.append((node.name, count))
-                    left -= count
-            if left <= 0:
-                for node in chosen:
-                    assert node.capacity is not None
-                    node.capacity.take_all()
-                return self._hold(chosen[0], replace(task, hosts=tuple(hosts)), tuple(chosen))
-        return None
-
-    def _has_time(self, node: Node, task: Task) -> bool:
-        return node.ends == math.inf or self._clock() + task.wall_seconds <= node.ends
+        return (best[1], task) if best is not None else None
 
     # --- ends ---
 
     def finished(self, job: int, seconds: float) -> None:
         """The outcome of a task has arrived; it took so long."""
-        place = self._sent.pop(job)
-        task, worker = place.task, place.worker
+        worker, task = self._sent.pop(job)
         node = self._node_of[worker]
         self._load[worker] -= 1
         node.tasks -= 1
@@ -235,15 +180,17 @@ class Dispatcher:
         else:  # it was cancelled, or has overtaken
             lane.ahead.remove(job)
         self._fill(lane)
-        if lane.sent < lane.held:
-            lane.held -= 1
-            _give_back(place, node)
-            if not lane.held:
+        if lane.sent < len(lane.rooms):
+            # Those of a grant are alike, but for MPI jobs, none of which is sent ahead.
+            own = next((room for room in lane.rooms if room.task.job == job), lane.rooms[-1])
+            lane.rooms.remove(own)
+            own.give_back()
+            if not lane.rooms:
                 del self._lanes[worker][task.grant]
 
     def _fill(self, lane: _Lane) -> None:
         """A worker starts them in the order in which they were sent."""
-        while lane.ahead and len(lane.running) < lane.held:
+        while lane.ahead and len(lane.running) < len(lane.rooms):
             job = lane.ahead.popleft()
             lane.running.add(job)
             self._started.append(job)
@@ -259,28 +206,24 @@ class Dispatcher:
         there: dict[int, list[int]] = {}
         for job in jobs:
             if job in self._sent:
-                there.setdefault(self._sent[job].worker, []).append(job)
+                there.setdefault(self._sent[job][0], []).append(job)
         return dropped, there
 
     def drop_worker(self, worker: int) -> list[Task]:
         """The worker has died: the tasks that it had, whose grants are free again."""
         node = self._node_of.pop(worker)
-        lost = [place for place in self._sent.values() if place.worker == worker]
-        for place in lost:
-            del self._sent[place.task.job]
+        lost = [task for there, task in self._sent.values() if there == worker]
+        for task in lost:
+            del self._sent[task.job]
         node.tasks -= len(lost)
-        for grant, lane in self._lanes.pop(worker).items():
-            wide = [place for place in lost if place.nodes and place.task.grant == grant]
-            for place in wide:
-                _give_back(place, node)
-            for _ in range(lane.held - len(wide)):
-                if node.capacity is not None:
-                    node.capacity.give_back(grant)
+        for lane in self._lanes.pop(worker).values():
+            for room in lane.rooms:
+                room.give_back()
         del self._load[worker]
         node.workers.remove(worker)
         if not node.workers:
             self._nodes.remove(node)
-        return [place.task for place in lost]
+        return lost
 
     def drop_waiting(self, jobs: Iterable[int] | None = None) -> list[Task]:
         """Of these jobs, or of all."""
@@ -290,15 +233,15 @@ class Dispatcher:
             return lost
         wanted = set(jobs)
         dropped: list[Task] = []
-        for grant, heap in list(self._waiting.items()):
+        for kind, heap in list(self._waiting.items()):
             hit = [entry[2] for entry in heap if entry[2].job in wanted]
             if hit:
                 dropped += hit
                 kept = [entry for entry in heap if entry[2].job not in wanted]
                 heapq.heapify(kept)
-                self._waiting[grant] = kept
+                self._waiting[kind] = kept
                 if not kept:
-                    del self._waiting[grant]
+                    del self._waiting[kind]
         return dropped
 
     def jobs(self) -> list[int]:
@@ -306,33 +249,4 @@ class Dispatcher:
 
     def worker_of(self, job: int) -> int | None:
         """Who has it; None if nobody has."""
-        return self._sent[job].worker if job in self._sent else None
-
-
-def of_ranks(grant: Grant, ranks: int) -> Grant:
-    """What so many ranks of an MPI job take on one node: cores and GPUs count by rank."""
-    return replace(grant, cores=grant.cores * ranks, gpus=grant.gpus * ranks, ranks=0)
-
-
-def ranks_on(capacity: Capacity, grant: Grant) -> int:
-    """How many ranks of an MPI job an empty node could take."""
-    machine = capacity.machine
-    if not capacity.fits(of_ranks(grant, 1)):
-        return 0
-    by_cores = int(machine.cores / grant.cores) if grant.cores else grant.ranks
-    by_gpus = machine.gpus // grant.gpus if grant.gpus else grant.ranks
-    return min(by_cores, by_gpus, grant.ranks)
-
-
-def _take(node: Node, grant: Grant) -> bool:
-    return bool(node.workers) and (node.capacity is None or node.capacity.take(grant))
-
-
-def _give_back(place: _Sent, node: Node) -> None:
-    if len(place.nodes) > 1:
-        for whole in place.nodes:
-            assert whole.capacity is not None
-            whole.capacity.give_back_all()
-    elif node.capacity is not None:
-        grant = place.task.grant
-        node.capacity.give_back(of_ranks(grant, grant.ranks) if grant.ranks else grant)
+        return self._sent[job][0] if job in self._sent else None

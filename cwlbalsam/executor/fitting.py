@@ -7,7 +7,7 @@ from msgspec import Struct
 from cwlbalsam.cwl.tasks import Task
 from cwlbalsam.errors import JobError
 from cwlbalsam.executor.capacity import Capacity, Machine
-from cwlbalsam.executor.dispatch import of_ranks, ranks_on
+from cwlbalsam.executor.placement import of_ranks, ranks_on
 from cwlbalsam.jobs.batch import MachineState, NodeShape, Queue
 from cwlbalsam.planner.demand import PilotLimits
 

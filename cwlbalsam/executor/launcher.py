@@ -22,6 +22,7 @@ from cwlbalsam.executor.frames import Inbox
 from cwlbalsam.executor.messages import Leave, Leaving, NodeDown, pack_message, to_node
 from cwlbalsam.executor.pilot import AgentFile, NodeFile, PilotFile, SupervisorCall, read_record, write_record
 from cwlbalsam.executor.supervisor import BURY_SECONDS, SILENCE_SECONDS
+from cwlbalsam.executor.wires.base import Outlet
 from cwlbalsam.executor.wires.proof import is_proof, nonce, proof, read_token
 from cwlbalsam.executor.wires.spool import SpoolWire
 from cwlbalsam.executor.wires.tcp import Refused, TcpCaller
@@ -42,7 +43,7 @@ class _Node(Struct, eq=False):
     number: int
     name: str
     process: asyncio.subprocess.Process
-    writer: asyncio.StreamWriter | None = None
+    writer: Outlet | None = None
     heard: float = 0.0
     early: list[bytes] = msgspec.field(default_factory=list)  # for a supervisor that has not called yet
 
@@ -194,8 +195,9 @@ class Launcher:
 
     async def _listen(self, node: _Node, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         inbox = Inbox()
-        node.writer, node.heard = writer, time.monotonic()
-        writer.write(b"".join(node.early))
+        outlet = Outlet(writer)
+        node.writer, node.heard = outlet, time.monotonic()
+        outlet.write(b"".join(node.early))
         node.early.clear()
         while data := await reader.read(READ_BYTES):
             node.heard = time.monotonic()

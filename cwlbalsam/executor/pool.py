@@ -21,10 +21,11 @@ from cwlbalsam.cwl.tasks import Outcome, Settings, Task
 from cwlbalsam.errors import JobError
 from cwlbalsam.executor.capacity import Capacity
 from cwlbalsam.executor.crew import Crew, Written, by_task
-from cwlbalsam.executor.dispatch import Dispatcher, Node
+from cwlbalsam.executor.dispatch import Dispatcher
 from cwlbalsam.executor.forkserver import RECORD_BYTES, fork_server, request_worker, unpack_death
 from cwlbalsam.executor.frames import Inbox, Outbox, unpack_outcomes
 from cwlbalsam.executor.journal import read_journal
+from cwlbalsam.executor.placement import Node
 from cwlbalsam.executor.recovery import end_survivors
 from cwlbalsam.executor.workbench import CLEAN_UP_SECONDS, GRACE_SECONDS, Preparing
 from cwlbalsam.executor.worker import work

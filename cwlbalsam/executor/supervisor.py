@@ -187,7 +187,7 @@ def serve(connection: socket.socket, _: int) -> None:
     """The life of a worker: what it is for comes as its first frame."""
     length = int.from_bytes(_exactly(connection, 4), "little")
     begin = msgspec.msgpack.decode(_exactly(connection, length), type=_Begin)
-    work(connection, begin.settings, begin.folder, journal=begin.journal, evictable=True)
+    work(connection, begin.settings, begin.folder, journal=begin.journal, remote=True)
 
 
 def _exactly(connection: socket.socket, count: int) -> bytes:

@@ -18,6 +18,9 @@ from cwlbalsam.executor.workbench import CLEAN_UP_SECONDS, GRACE_SECONDS, Prepar
 FLUSH_SECONDS = 0.005
 """Outcomes wait this long for company while other tasks keep the worker busy."""
 
+REMOTE_FLUSH_SECONDS = 0.02
+"""The same where each message passes several processes; there more work is sent ahead."""
+
 MAX_PATIENCE = 3_600_000.0
 """Milliseconds; poll knows no more than 31 bits of them."""
 
@@ -31,7 +34,7 @@ class Worker:
         prepare: Preparing,
         journal: str,
         *,
-        evictable: bool = False,
+        remote: bool = False,
     ) -> None:
         connection.setblocking(False)
         self._connection = connection
@@ -42,10 +45,11 @@ class Worker:
         self._outcomes: list[Outcome] = []
         self._journal = Journal(journal) if journal else None
         self._first_outcome = 0.0
+        self._flush_seconds = REMOTE_FLUSH_SECONDS if remote else FLUSH_SECONDS
         self._evicted = False
-        is_evicted = (lambda: self._evicted) if evictable else None
+        is_evicted = (lambda: self._evicted) if remote else None
         self._bench = Workbench(settings, folder, prepare, self._after, self._answer, is_evicted)
-        if evictable:
+        if remote:
             signal.signal(signal.SIGTERM, lambda *_: setattr(self, "_evicted", True))
         self._wakeup, writer = os.pipe()
         os.set_blocking(self._wakeup, False)
@@ -75,7 +79,7 @@ class Worker:
         """Milliseconds that the loop may sleep; None: until something happens."""
         moments = [self._timers[0][0]] if self._timers else []
         if self._outcomes:
-            moments.append(self._first_outcome + FLUSH_SECONDS)
+            moments.append(self._first_outcome + self._flush_seconds)
         return min(max(0.0, (min(moments) - time.monotonic()) * 1000), MAX_PATIENCE) if moments else None
 
     def _drain_wakeup(self) -> None:
@@ -115,7 +119,7 @@ class Worker:
         if outcomes and (
             len(outcomes) >= FRAME_TASKS
             or not self._bench.waiting  # soon there is nothing to do: the pool must know
-            or time.monotonic() - self._first_outcome >= FLUSH_SECONDS
+            or time.monotonic() - self._first_outcome >= self._flush_seconds
         ):
             for first in range(0, len(outcomes), FRAME_TASKS):
                 frame = pack(some := outcomes[first : first + FRAME_TASKS])
@@ -159,9 +163,10 @@ def work(
     prepare: Preparing | None = None,
     journal: str = "",
     *,
-    evictable: bool = False,
+    remote: bool = False,
 ) -> None:
-    """The whole life of a worker process. evictable: a batch system may end it and its commands by SIGTERM."""
+    """The whole life of a worker process. remote: far from its pool, where a batch system may end
+    it and its commands by SIGTERM."""
     if prepare is None:
         from cwlbalsam.cwl import execution  # its imports cost the coordinator nothing
 
@@ -171,4 +176,4 @@ def work(
     become_subreaper()
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
-    Worker(connection, settings, folder, prepare, journal, evictable=evictable).run()
+    Worker(connection, settings, folder, prepare, journal, remote=remote).run()

@@ -3,7 +3,8 @@ from hypothesis import strategies as st
 
 from cwlbalsam.cwl.tasks import Grant, Task
 from cwlbalsam.executor.capacity import Capacity, Machine
-from cwlbalsam.executor.dispatch import PASSES, Dispatcher, Node
+from cwlbalsam.executor.dispatch import PASSES, Dispatcher
+from cwlbalsam.executor.placement import Node
 
 
 def grant(cores: float) -> Grant:

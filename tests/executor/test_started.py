@@ -6,7 +6,8 @@ from typing import Any
 
 from cwlbalsam.cwl.tasks import Grant, Task
 from cwlbalsam.executor.capacity import Capacity, Machine
-from cwlbalsam.executor.dispatch import Dispatcher, Node
+from cwlbalsam.executor.dispatch import Dispatcher
+from cwlbalsam.executor.placement import Node
 from tests.executor.fakes import make_pool, make_task, run_tasks, shell
 
 

@@ -1,5 +1,6 @@
 """What both ways have in common."""
 
+import asyncio
 from collections.abc import Callable
 from typing import Protocol
 
@@ -28,3 +29,25 @@ class Wire(Protocol):
 
     async def close(self) -> None:
         """Give what was sent a moment to leave, then hang up for good."""
+
+
+class Outlet:
+    """A stream's writer that sends what is written within one turn of the loop by one system call."""
+
+    def __init__(self, writer: asyncio.StreamWriter) -> None:
+        self._writer = writer
+        self._buffer = bytearray()
+
+    def write(self, data: bytes) -> None:
+        if not self._buffer:
+            asyncio.get_running_loop().call_soon(self.flush)
+        self._buffer += data
+
+    def flush(self) -> None:
+        if self._buffer and not self._writer.is_closing():
+            self._writer.write(bytes(self._buffer))
+        self._buffer.clear()
+
+    def close(self) -> None:
+        self.flush()
+        self._writer.close()

@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Struct
 
 from cwlbalsam import __version__
-from cwlbalsam.executor.wires.base import SIGN_SECONDS, OnMessage
+from cwlbalsam.executor.wires.base import SIGN_SECONDS, OnMessage, Outlet
 from cwlbalsam.executor.wires.proof import is_proof, nonce, proof
 from cwlbalsam.executor.wires.stream import BrokenStream, Reader, Stream
 
@@ -63,29 +63,29 @@ class TcpWire:
         self.confirmed = time.monotonic()
         self._on_message = on_message
         self._echoes = echoes
-        self._writer: asyncio.StreamWriter | None = None
+        self._outlet: Outlet | None = None
 
     @property
     def is_connected(self) -> bool:
-        return self._writer is not None
+        return self._outlet is not None
 
     def send(self, body: bytes) -> None:
         frame = self.stream.send(body, self._stamp())
-        if self._writer is not None:
-            self._writer.write(frame)
+        if self._outlet is not None:
+            self._outlet.write(frame)
 
     def sign(self) -> None:
-        if self._writer is not None:
-            self._writer.write(self.stream.sign_of_life(self._stamp()))
+        if self._outlet is not None:
+            self._outlet.write(self.stream.sign_of_life(self._stamp()))
 
     async def talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, received: int) -> None:
         """Over this connection, until it ends. received: by the other side, as the handshake said."""
         frames = Reader()
         self.hang_up()
-        self._writer = writer
+        outlet = self._outlet = Outlet(writer)
         try:
             for frame in self.stream.resend(received, self._stamp()):
-                writer.write(frame)
+                outlet.write(frame)
             while data := await reader.read(READ_BYTES):
                 self.heard = time.monotonic()
                 for arrived in frames.feed(data):
@@ -97,18 +97,18 @@ class TcpWire:
         except (OSError, BrokenStream):
             pass
         finally:
-            if self._writer is writer:
-                self._writer = None
-            writer.close()
+            if self._outlet is outlet:
+                self._outlet = None
+            outlet.close()
 
     def hang_up(self) -> None:
-        if self._writer is not None:
-            self._writer.close()
-            self._writer = None
+        if self._outlet is not None:
+            self._outlet.close()
+            self._outlet = None
 
     async def close(self) -> None:
         until = time.monotonic() + CLOSE_SECONDS
-        while self._writer is not None and self.stream.unconfirmed and time.monotonic() < until:
+        while self._outlet is not None and self.stream.unconfirmed and time.monotonic() < until:
             self.sign()
             await asyncio.sleep(0.02)
         self.hang_up()
