@@ -1,0 +1,156 @@
+"""`cwlbalsam site`: the places where jobs run."""
+
+import re
+from pathlib import Path
+
+import click
+import msgspec
+
+from cwlbalsam.cli.output import print_object, print_text
+from cwlbalsam.cli.tables import duration, plain, print_table
+from cwlbalsam.service.home import find_home
+from cwlbalsam.service.site_files import Seen, add_site, draft, find_sites, look_at, pick_site
+from cwlbalsam.sites.site import Site
+from cwlbalsam.sites.sitefields import SITE_NAME, json_schema
+
+sites_option = click.option(
+    "--sites",
+    "files",
+    multiple=True,
+    metavar="FILE",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="A further site file; its sites count before those of $CWLBALSAM_HOME/sites.yml. Repeatable.",
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+@click.group("site")
+def command() -> None:
+    """Describe and look at the places where jobs run.
+
+    Sites stand in $CWLBALSAM_HOME/sites.yml; `local`, this machine, is there without any file.
+
+    \b
+    Examples:
+      cwlbalsam site init                        describe the machine one sits at
+      cwlbalsam site init theta --host theta     describe a machine that ssh reaches
+      cwlbalsam site show theta
+    """
+
+
+@command.command("ls")
+@sites_option
+@json_option
+def list_sites(files: tuple[Path, ...], as_json: bool) -> None:
+    """List the sites; their machines are not asked."""
+    sites = find_sites(find_home(), files)
+    if as_json:
+        return print_object(list(sites.values()))
+    rows = [
+        [
+            site.name,
+            site.host or "-",
+            site.scheduler.kind or "-",
+            site.scheduler.queue or "-",
+            site.work or "-",
+            site.file,
+        ]
+        for site in sites.values()
+    ]
+    return print_table(["NAME", "HOST", "SCHEDULER", "QUEUE", "WORK", "FILE"], rows)
+
+
+@command.command("show")
+@click.argument("name")
+@sites_option
+@json_option
+def show(name: str, files: tuple[Path, ...], as_json: bool) -> None:
+    """Show a site with all that was guessed, and what its machine is like now."""
+    site = pick_site(find_sites(find_home(), files), name)
+    seen = look_at(site)
+    if as_json:
+        return print_object({"site": seen.site, "state": seen.state, "trouble": seen.trouble})
+    for label, said, found in _settings(site, seen.site):
+        click.echo(f"{label:<14}{plain(found) or '-'}" + ("" if said or not found else "  (found)"))
+    return _show_state(seen)
+
+
+def _settings(told: Site, found: Site) -> list[tuple[str, str, str]]:
+    def of(site: Site) -> dict[str, str]:
+        pilots = site.pilots
+        limits = f", {pilots.nodes} nodes" if pilots.nodes else ""
+        limits += f", {duration(pilots.wall_seconds)}" if pilots.wall_seconds else ""
+        return {
+            "host": site.host,
+            "work": site.work,
+            "scheduler": site.scheduler.kind,
+            "queue": site.scheduler.queue,
+            "account": site.scheduler.account,
+            "constraint": site.scheduler.constraint,
+            "extra": " ".join(site.scheduler.extra),
+            "cores": str(site.nodes.cores or ""),
+            "memory": f"{site.nodes.memory_megabytes} MiB" if site.nodes.memory_megabytes else "",
+            "gpus": str(site.nodes.gpus or ""),
+            "mpi": site.mpi.launcher,
+            "containers": " ".join(site.containers),
+            "transfers": " ".join(site.transfers),
+            "pilots": f"{pilots.min} to {pilots.max}{limits}" if site.file else "",
+            "modules": " ".join(site.modules),
+        }
+
+    said = of(told)
+    return [(label, said[label], text) for label, text in of(found).items()]
+
+
+def _show_state(seen: Seen) -> None:
+    if seen.trouble:
+        click.echo(f"\nthe scheduler does not answer: {plain(seen.trouble)}", err=True)
+    if seen.state is None:
+        return
+    state = seen.state
+    running = sum(job.started > 0 for job in state.jobs)
+    click.echo(
+        f"\n{state.free} of {state.nodes} nodes are free; {running} batch jobs run, {len(state.jobs) - running} wait"
+    )
+    rows = [
+        [
+            queue.name + (" *" if queue.default else ""),
+            "open" if queue.open else "closed",
+            str(queue.nodes or ""),
+            str(queue.max_nodes or ""),
+            duration(queue.max_wall_seconds) if queue.max_wall_seconds else "",
+        ]
+        for queue in state.queues
+    ]
+    if rows:
+        click.echo()
+        print_table(["QUEUE", "STATE", "NODES ", "AT MOST ", "WALL "], rows)
+
+
+@command.command("init")
+@click.argument("name", default="")
+@click.option("--host", default="", metavar="HOST", help="Where ssh goes; without it, this machine.")
+@click.option(
+    "-o", "--output", metavar="FILE", help="The site file to add to; -: print it.  [$CWLBALSAM_HOME/sites.yml]"
+)
+def init(name: str, host: str, output: str | None) -> None:
+    """Ask a machine what it has, and describe it as a site: what cannot be guessed, to be looked over."""
+    if host.startswith("-"):
+        raise click.UsageError(f"{host!r} is no host.")
+    seen = look_at(Site(name=name or "new", host=host))
+    name = name or re.sub(r"[^\w-]+.*", "", host.partition("@")[2] or host or seen.facts.host) or "here"
+    if not SITE_NAME.fullmatch(name):
+        raise click.UsageError(f"{name!r} is no name for a site: letters, digits, '.', '_' and '-' can stand in it.")
+    text = draft(seen, name, host)
+    if output == "-":
+        return print_text(text)
+    path = Path(output) if output else find_home().path / "sites.yml"
+    add_site(path, name, text)
+    click.echo(f"{path} has the site {name!r} now; look it over", err=True)
+    return print_text(text)
+
+
+@command.command("schema")
+def schema() -> None:
+    """Print the JSON Schema of site files, for editors."""
+    print_text(msgspec.json.format(msgspec.json.encode(json_schema()), indent=2).decode())
