@@ -92,7 +92,8 @@ FILES = [
     _option("-w", "--write-summary", default="", metavar="FILE", help="Write the output object here, not to stdout."),
 ]
 LIMITS = [
-    _option("--site", default="", metavar="NAME", help="Where tools run: a site of sites.yml. [default: here]"),
+    _option("--site", default="", metavar="NAME", help="Where tools run (`cwlbalsam site ls`). [default: here]"),
+    _option("--sites", multiple=True, metavar="FILE", help="A further file with sites."),
     _option("--workers", type=click.IntRange(0), default=0, help="Number of worker processes."),
     _option("--cores", type=click.FloatRange(0), default=0.0, help="Cores to use at most."),
     _option("--ram", type=click.FloatRange(0), default=0.0, metavar="MIB", help="Memory to use at most."),

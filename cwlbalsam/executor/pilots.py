@@ -5,24 +5,24 @@ import contextlib
 import shlex
 import shutil
 import time
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from cwlbalsam.errors import UserError
 from cwlbalsam.executor.agent import Agent
 from cwlbalsam.executor.batch import OUTPUT, BatchSystem
-from cwlbalsam.executor.fitting import Fitting
 from cwlbalsam.executor.pilot import AgentFile, PilotFile, write_record
+from cwlbalsam.executor.site_limits import SiteLimits
 from cwlbalsam.executor.supervisor import SILENCE_SECONDS
 from cwlbalsam.executor.wires.proof import write_token
 from cwlbalsam.executor.wires.spool import SpoolWire
 from cwlbalsam.executor.wires.tcp import TcpWire
 from cwlbalsam.jobs.batch import BatchState
-from cwlbalsam.planner.demand import Demand, PilotLimits, PilotView, is_too_wide, nodes_to_ask
+from cwlbalsam.planner.demand import Demand, PilotView, is_too_wide, nodes_to_ask
 
 TICK_SECONDS = 1.0
 SETTLE_SECONDS = 0.02
@@ -58,24 +58,22 @@ class Asked(Struct, eq=False):
 
 
 class Pilots:
-    """make_file: a pilot's file without its session. addresses: where the agent listens."""
+    """form: what the files of all pilots have in common."""
 
     def __init__(
         self,
         agent: Agent,
         batch: BatchSystem,
         folder: Path,
-        limits: PilotLimits,
-        make_file: Callable[[str], PilotFile],
-        fitting: Fitting,
+        limits: SiteLimits,
+        form: PilotFile,
     ) -> None:
         self._agent = agent
         self._batch = batch
         self._folder = folder
-        self._limits = limits
-        self._make_file = make_file
-        self._cores_per_node = fitting.cores_per_node
-        self._most_nodes = fitting.nodes
+        self._limits = limits.pilots
+        self._cores_per_node = limits.cores_per_node
+        self._form = form
         self._asked: dict[str, Asked] = {}  # by session
         self._wake = asyncio.Event()
         self._polled = 0.0
@@ -128,7 +126,7 @@ class Pilots:
         self._dismiss_idle()
         await self._cancel_unwanted()
         for nodes in nodes_to_ask(self._demand(), self._views(), self._limits, self._cores_per_node):
-            await self._ask(min(nodes, self._most_nodes))
+            await self._ask(nodes)
 
     async def close(self) -> None:
         """Have all launchers leave, and cancel what has not started."""
@@ -172,7 +170,7 @@ class Pilots:
         session = uuid4().hex
         folder = self._folder / session[:16]
         folder.mkdir(mode=0o700, parents=True)
-        file = self._make_file(session)
+        file = replace(self._form, session=session)
         token = write_token(folder / "token")
         write_record(folder / "pilot.json", file)
         write_record(folder / "agent.json", AgentFile(self._addresses))
@@ -261,13 +259,14 @@ class Pilots:
     def _dismiss_idle(self) -> None:
         """At once if a wide job waits for nodes of one pilot."""
         patience = 0.5 if is_too_wide(self._demand(), self._views()) else self._limits.idle_seconds
-        for name, session in list(self._agent.sessions.items()):
-            if not session.leaving and session.nodes and time.monotonic() - session.idle_since > patience:
+        sessions = [(name, session) for name, session in self._agent.sessions.items() if not session.leaving]
+        for name, session in sessions[self._limits.least :]:
+            if session.nodes and time.monotonic() - session.idle_since > patience:
                 self._agent.dismiss(name)
 
     async def _cancel_unwanted(self) -> None:
         """Those that still queue while nothing waits."""
-        if self._demand().tasks:
+        if self._demand().tasks or self._limits.least:
             return
         queued = [pilot for pilot in self._asked.values() if not pilot.up and not pilot.cancelled]
         late = [pilot for pilot in queued if time.time() - pilot.submitted > self._limits.idle_seconds]

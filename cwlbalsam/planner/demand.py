@@ -15,11 +15,12 @@ class Demand(Struct, frozen=True, kw_only=True):
 
 
 class PilotLimits(Struct, frozen=True, kw_only=True):
-    """pilots, nodes: at once, of one user's agent. wall_seconds: of each pilot."""
+    """pilots, nodes: at once, of one user's agent; least: pilots, even when nothing waits. wall_seconds: of each."""
 
+    least: int = 0
     pilots: int = 4
     nodes: int = 4
-    nodes_per_pilot: int = 0  # 0: as many as `nodes`
+    nodes_per_pilot: int = 4
     wall_seconds: float = 3600.0
     idle_seconds: float = 60.0
 
@@ -35,9 +36,11 @@ def nodes_to_ask(
     demand: Demand, pilots: Sequence[PilotView], limits: PilotLimits, cores_per_node: float
 ) -> tuple[int, ...]:
     """Nodes of each pilot to submit now."""
-    if not demand.tasks or len(pilots) >= limits.pilots:
+    if len(pilots) >= limits.pilots:
         return ()
-    room = min(limits.nodes_per_pilot or limits.nodes, limits.nodes - sum(pilot.nodes for pilot in pilots))
+    room = min(limits.nodes_per_pilot, limits.nodes - sum(pilot.nodes for pilot in pilots))
+    if not demand.tasks:
+        return (room,) if len(pilots) < limits.least and room > 0 else ()
     coming = sum(pilot.nodes for pilot in pilots if not pilot.running)
     needed = min(math.ceil(demand.cores / max(cores_per_node, 1.0)) - coming, room)
     if is_too_wide(demand, pilots):

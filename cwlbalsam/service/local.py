@@ -29,13 +29,14 @@ from cwlbalsam.jobs.ids import new_run_id
 from cwlbalsam.jobs.model import Changes, JobKind, Move, RunRecord, State
 from cwlbalsam.jobs.states import FINAL
 from cwlbalsam.parser.cache import Loaded
+from cwlbalsam.service.agents import connect, work_folder
 from cwlbalsam.service.home import Home
 from cwlbalsam.service.leftovers import MOVES_FILE, clean_up_apart, write_intent
 from cwlbalsam.service.masking import mask, mask_changes, secrets_of
 from cwlbalsam.service.options import Asked, RunOptions
 from cwlbalsam.service.output_object import spell_out
+from cwlbalsam.service.run_site import site_of, sites_home_of
 from cwlbalsam.service.settings import choose_machine, make_settings
-from cwlbalsam.service.sites import connect, find_site, sites_home_of
 from cwlbalsam.store import Store, open_store
 from cwlbalsam.store.base import RunStatus
 from cwlbalsam.store.host import this_host
@@ -86,7 +87,7 @@ class LocalRun:
         self.id = resumed.record.id if resumed else new_run_id()
         self.outdir = Path(self.options.directory or ".", self.options.outdir).absolute()
         self.sites_home = sites_home_of(self.options, home)
-        self.site = find_site(self.sites_home, self.options.site) if self.options.site else None
+        self.site = site_of(self.options, home)
         self.folder = Path(resumed.record.directory) if resumed else self._new_folder()
         self.interrupted: Literal["", "interrupted", "killed"] = ""
         self.secrets = secrets_of(loaded.program, values)
@@ -94,8 +95,8 @@ class LocalRun:
     def _new_folder(self) -> Path:
         if self.options.tmpdir_prefix:
             return Path(f"{Path(self.options.directory or '.').absolute() / self.options.tmpdir_prefix}{self.id}")
-        if self.site is not None and self.site.workdir:
-            return Path(self.site.workdir) / "runs" / self.id
+        if self.site is not None:
+            return work_folder(self.sites_home, self.site) / "runs" / self.id
         return self.home.run_directory(self.id)
 
     def run(self, store: Store | None = None) -> RunResult:

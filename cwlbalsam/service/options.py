@@ -34,6 +34,7 @@ class RunOptions(Struct, kw_only=True, frozen=True, omit_defaults=True):
     outputs: Literal["move", "copy", "leave"] = "move"
 
     site: str = ""  # where tools run; empty: on this machine
+    sites: tuple[str, ...] = ()  # further site files
     sites_home: str = ""  # the home with the sites and their agents, if it is not `home`
     workers: int = 0  # worker processes; 0: as many as fit the machine
     cores: float = 0.0  # 0: all of the machine

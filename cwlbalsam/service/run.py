@@ -24,6 +24,7 @@ from cwlbalsam.jobs.model import JobKind, RunRecord, State
 from cwlbalsam.jobs.names import job_directory
 from cwlbalsam.parser.cache import Loaded, load_program
 from cwlbalsam.parser.options import CompileOptions
+from cwlbalsam.service.agents import confirm_ended
 from cwlbalsam.service.home import Home, find_home
 from cwlbalsam.service.inputs import InputSource, JobOrder, check_inputs, load_inputs, read_job_file
 from cwlbalsam.service.leftovers import clean_up, undo_moves
@@ -31,8 +32,8 @@ from cwlbalsam.service.local import LocalRun, Resumed, RunResult, make_writable
 from cwlbalsam.service.masking import secrets_of
 from cwlbalsam.service.options import Asked, RunOptions
 from cwlbalsam.service.overrides import compile_options
+from cwlbalsam.service.run_site import site_of, sites_home_of
 from cwlbalsam.service.settings import choose_engine
-from cwlbalsam.service.sites import confirm_ended, find_site, sites_home_of
 from cwlbalsam.service.targets import narrow
 from cwlbalsam.sites.containers import kill_containers
 from cwlbalsam.store import Store, open_store
@@ -97,9 +98,8 @@ def _taken_up(
     if secrets_of(loaded.program, values):
         raise UserError(f"run {record.id} had secret inputs, which are not kept", hint="run the document again")
     check_inputs(loaded.program, values)
-    if before := asked.options.site:
-        sites_home = sites_home_of(asked.options, home)
-        confirm_ended(sites_home, find_site(sites_home, before), record.id)
+    if (before := site_of(asked.options, home)) is not None:
+        confirm_ended(sites_home_of(asked.options, home), before, record.id)
     end_survivors(folder)
     if engine := choose_engine(loaded.program.processes, options):
         kill_containers(engine, container_prefix(record.id))

@@ -63,10 +63,11 @@ def runner(site: Site) -> Run:
 
 def look_at(site: Site) -> Seen:
     """Ask the site's machine, and its scheduler. Raises UserError if the machine does not answer."""
-    return asyncio.run(_look_at(site))
+    return asyncio.run(look_closely(site))
 
 
-async def _look_at(site: Site) -> Seen:
+async def look_closely(site: Site) -> Seen:
+    """`look_at`, within a loop."""
     run = runner(site)
     answer = await run(probe_command(), PROBE_SECONDS)
     facts = parse_probe(answer.output)

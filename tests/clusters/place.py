@@ -14,7 +14,7 @@ from cwlbalsam.jobs.model import State
 from tests.cluster import Cluster
 from tests.durability.place import ROOT, Place, command_of, is_of, processes
 
-PILOTS = {"nodes": 4, "pilots": 4, "wall_seconds": 300, "idle_seconds": 10}
+PILOTS = {"nodes": 4, "total_nodes": 4, "max": 4, "wall": "5m", "idle": "10s"}
 
 
 @dataclass
@@ -26,7 +26,7 @@ class ClusterPlace(Place):
 
     def describe(self, **site: Any) -> None:
         """Write the site's description."""
-        described = {"scheduler": "slurm", "workdir": str(self.folder / "work"), "pilots": PILOTS, "lease_seconds": 8}
+        described = {"scheduler": "slurm", "work": str(self.folder / "work"), "pilots": PILOTS, "lease": "8s"}
         self.home.mkdir(parents=True, exist_ok=True)
         (self.home / "sites.yml").write_text(json.dumps({self.site: described | site}))
 
@@ -65,7 +65,7 @@ class ClusterPlace(Place):
     # --- who can be killed ---
 
     def agents(self) -> list[int]:
-        return self._of(lambda line: f"cwlbalsam.service.sites {self.home} " in line)
+        return self._of(lambda line: f"cwlbalsam.service.site_agent {self.home} " in line)
 
     def launchers(self) -> list[int]:
         return self._of(lambda line: f"cwlbalsam.executor.launcher {self.folder}/work/pilots" in line)

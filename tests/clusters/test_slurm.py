@@ -5,6 +5,7 @@ import os
 import signal
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -36,7 +37,7 @@ def test_a_dynamic_workflow_runs_on_four_nodes(place: ClusterPlace, transport: s
 
 
 def test_pilots_stay_for_the_next_run_and_leave_when_idle(place: ClusterPlace) -> None:
-    place.describe(pilots={"nodes": 1, "pilots": 1, "wall_seconds": 300, "idle_seconds": 3})
+    place.describe(pilots={"nodes": 1, "max": 1, "wall": "5m", "idle": "3s"})
     arguments = ["run", "--quiet", "--outdir", place.out, "--site", "cluster", WORDS / "word-count.cwl"]
     place.call(*arguments, WORDS / "inputs.yml")
     place.call(*arguments, WORDS / "inputs.yml")
@@ -119,8 +120,8 @@ def _sleepers() -> list[str]:
 @pytest.mark.parametrize(
     ("site", "tool", "told"),
     [
-        ({"queue": "nowhere"}, "", "invalid partition specified: nowhere"),
-        ({"account": "nobody\n#SBATCH --wrap=evil"}, "", "account"),
+        ({"scheduler": {"kind": "slurm", "queue": "nowhere"}}, "", "invalid partition specified: nowhere"),
+        ({"scheduler": {"kind": "slurm", "account": "nobody"}}, "", "Invalid account"),
         ({}, "ResourceRequirement: {coresMin: 99}", "99 cores"),
         ({}, "ResourceRequirement: {ramMin: 999999}", "999999 MiB of memory"),
         ({}, "ToolTimeLimit: {timelimit: 9999}", "may take 9999 s"),
@@ -128,7 +129,7 @@ def _sleepers() -> list[str]:
     ],
 )
 def test_what_the_cluster_can_never_do_is_told_at_once(
-    place: ClusterPlace, site: dict[str, str], tool: str, told: str
+    place: ClusterPlace, site: dict[str, Any], tool: str, told: str
 ) -> None:
     place.describe(**site)
     document = place.folder / "tool.cwl"
