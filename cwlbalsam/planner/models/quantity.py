@@ -1,0 +1,253 @@
+"""A quantity of one application's jobs, time or memory, learned in logarithms.
+
+`log T = columns x coefficients + log curve(processors, size) + noise`. Which numeric inputs are among the columns, which
+count of processors matters and along which curve: all combinations get a weight by their evidence and are averaged.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cwlbalsam.planner.models.censoring import censored_targets
+from cwlbalsam.planner.models.design import RELEVANT, SIZE_DEVIATION, SIZE_POWER, Frame, Term, frame_of
+from cwlbalsam.planner.models.forecast import Forecasts
+from cwlbalsam.planner.models.observation import Belief, Setting, SiteSpeed
+from cwlbalsam.planner.models.regression import Posterior, Start
+from cwlbalsam.planner.models.shapes import Shapes, curves
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+
+NOISE, NOISE_WEIGHT = 0.06, 4.0
+"""Repeated runs of a job differ by 2 to 5 %, and no curve fits exactly; worth four observations."""
+TRUST = 0.5
+"""Power of the evidence: no curve is true, so that the data tell less of curves than they would if one were; without
+it, extrapolation trusts a single curve too early. Source: Gruenwald, van Ommen, Bayesian Analysis 12 (2017)."""
+OUTLIER = 3.5
+"""Robust deviations from the fit beyond which an observation counts less, by the square of the excess."""
+LEAST_FOR_OUTLIERS = 8
+"""With fewer observations nothing tells an outlier from a trend."""
+MOST_CHOICES = 30
+"""Ways to use the numeric inputs that are all tried and averaged; beyond it, terms are added one by one."""
+CENSORING_ROUNDS = 3
+NEGLIGIBLE = 1e-3
+"""Designs and parts with less than this share of the best one's weight are left out."""
+MOST_PARTS = 150
+
+
+@dataclass
+class Design:
+    """One choice of terms, with its posterior over all curves. log_prior: of the choice and the curves, (cells,)."""
+
+    terms: tuple[Term, ...]
+    log_prior: Floats
+    posterior: Posterior
+
+    def log_weights(self) -> Floats:
+        """Of the curves, not normalised."""
+        return TRUST * self.posterior.log_evidence(self.posterior.solve()[2]) + self.log_prior
+
+    def predict(self, x: Floats, offsets: Floats) -> tuple[Floats, Floats]:
+        """Means and scales of log values: (settings, cells) both."""
+        means, inverse, rate = self.posterior.solve()
+        leverage = 1.0 + np.einsum("ij,jk,ik->i", x, inverse, x)
+        return x @ means + offsets, np.sqrt(leverage[:, None] * rate / self.posterior.shape)
+
+
+class Quantity:
+    """Learned from (settings, values); values > 0. censored: the true value is larger."""
+
+    def __init__(self, belief: Belief, sites: Mapping[str, SiteSpeed]) -> None:
+        self._belief, self._site_speeds = belief, sites
+        self._shapes: Shapes = curves()
+        self.learn([], [], [])
+
+    # --- learning ---
+
+    def learn(self, settings: Sequence[Setting], values: Sequence[float], censored: Sequence[bool]) -> None:
+        """Forget what was learned, and learn from all of these."""
+        self._frame: Frame = frame_of(settings, self._site_speeds)
+        self._axes = _axes(settings)
+        logs, open_ = self._logs(values), np.array(censored, dtype=bool)
+        offsets = self._offsets(settings)
+        found = self._search(settings, logs, offsets, open_, np.ones(len(logs)))
+        if (~open_).sum() >= LEAST_FOR_OUTLIERS:
+            weights = self._outlier_weights(found, settings, logs, offsets, open_)
+            if weights.min() < 1.0:
+                found = self._search(settings, logs, offsets, open_, weights)
+        best = max(float(design.log_weights().max()) for design in found)
+        self._designs = [one for one in found if one.log_weights().max() > best + np.log(NEGLIGIBLE)]
+
+    def add(self, setting: Setting, value: float, censored: bool) -> None:
+        """One more, without looking for terms and outliers anew: 0.5 ms."""
+        log, offsets = self._logs([value]), self._offsets([setting])
+        weight = 1.0
+        if not censored:
+            forecast = self.predict([setting])
+            low, middle, high = np.log(forecast.quantiles((0.159, 0.5, 0.841))[0])
+            weight = _outlier_weight((log[0] - middle) / max(0.5 * (high - low), NOISE))
+        for design in self._designs:
+            x = self._frame.columns([setting], design.terms)
+            if censored:
+                self._add_censored(design, x, log, offsets)
+            else:
+                design.posterior.add(x, log[:, None] - offsets, np.array([weight]))
+
+    # --- predicting ---
+
+    def predict(self, settings: Sequence[Setting]) -> Forecasts:
+        """One forecast each."""
+        offsets = self._offsets(settings)
+        parts = [(one, *one.predict(self._frame.columns(settings, one.terms), offsets)) for one in self._designs]
+        log_weights = np.concatenate([one.log_weights() for one in self._designs])
+        dofs = np.concatenate([np.full(len(one.log_prior), 2 * one.posterior.shape) for one in self._designs])
+        weights = np.exp(log_weights - log_weights.max())
+        kept = np.argsort(-weights)[:MOST_PARTS]
+        kept = kept[weights[kept] > NEGLIGIBLE]
+        means = np.concatenate([mean for _, mean, _ in parts], axis=1)[:, kept]
+        scales = np.concatenate([scale for _, _, scale in parts], axis=1)[:, kept]
+        return Forecasts(means, scales, weights[kept] / weights[kept].sum(), float(dofs[0]))
+
+    def relevance(self) -> dict[str, float]:
+        """Probability that each numeric input matters."""
+        weights = [np.logaddexp.reduce(one.log_weights()) for one in self._designs]
+        shares = np.exp(np.array(weights) - np.logaddexp.reduce(weights))
+        names = sorted({term.name for term in self._frame.terms})
+        return {
+            name: float(sum(s for s, one in zip(shares, self._designs, strict=True) if _uses(one.terms, name)))
+            for name in names
+        }
+
+    def site_effects(self) -> dict[str, tuple[float, float]]:
+        """Mean and deviation of each site's log slowness, of the most likely design and curve."""
+        best = max(self._designs, key=lambda one: float(one.log_weights().max()))
+        cell = int(np.argmax(best.log_weights()))
+        means, inverse, rate = best.posterior.solve()
+        return {
+            site: (
+                float(means[2 + number, cell]),
+                float(np.sqrt(inverse[2 + number, 2 + number] * rate[cell] / best.posterior.shape)),
+            )
+            for number, site in enumerate(self._frame.sites[:-1])
+        }
+
+    # --- the parts of learning ---
+
+    def _logs(self, values: Sequence[float]) -> Floats:
+        return np.asarray(np.log(np.maximum(np.array(values, dtype=float), self._belief.floor or 1e-300)))
+
+    def _offsets(self, settings: Sequence[Setting]) -> Floats:
+        """(settings, axes x curves)."""
+        sizes = self._frame.sizes(settings)
+        counts = (np.array([getattr(one, axis) for one in settings], dtype=float) for axis in self._axes)
+        return np.concatenate([self._shapes.offsets(count, sizes) for count in counts], axis=1)
+
+    def _search(
+        self, settings: Sequence[Setting], logs: Floats, offsets: Floats, open_: NDArray[np.bool_], weights: Floats
+    ) -> list[Design]:
+        """Greedily adds the term that helps the most, while one does; all designs that were tried."""
+
+        def fitted(terms: tuple[Term, ...]) -> Design:
+            design = self._blank(terms)
+            x = self._frame.columns(settings, terms)
+            if len(logs):
+                closed = ~open_
+                design.posterior.add(x[closed], (logs[:, None] - offsets)[closed], weights[closed])
+                self._censor(design, x[open_], logs[open_], offsets[open_])
+            return design
+
+        def worth(design: Design) -> float:
+            return float(np.logaddexp.reduce(design.log_weights()))
+
+        found = [fitted(terms) for terms in _choices(self._frame.terms)]
+        if found[1:] or not self._frame.terms:
+            return found
+        best = found[0]
+        while True:
+            rest = [term for term in self._frame.terms if not _uses(best.terms, term.name)]
+            tried = [fitted((*best.terms, term)) for term in rest]
+            found += tried
+            if not tried or worth(max(tried, key=worth)) <= worth(best):
+                return found
+            best = max(tried, key=worth)
+
+    def _blank(self, terms: tuple[Term, ...]) -> Design:
+        frame, cells = self._frame, len(self._axes) * len(self._shapes.serial)
+        means = np.zeros((2 + len(frame.sites) + len(terms), cells))
+        means[0] = np.log(self._belief.median)
+        means[1] = np.where(np.tile(self._shapes.fixed, len(self._axes)) > 0, 0.0, SIZE_POWER)
+        means[2 : 2 + len(frame.sites)] = np.array(frame.site_means)[:, None]
+        own = [np.log(self._belief.factor), SIZE_DEVIATION, *frame.site_deviations]
+        start = Start(means, np.array([*own, *(term.deviation for term in terms)]), NOISE, NOISE_WEIGHT)
+        forms = {name: sum(term.name == name for term in frame.terms) for name in {t.name for t in frame.terms}}
+        log_prior = np.tile(self._shapes.log_prior, len(self._axes)) - np.log(len(self._axes))
+        log_prior = log_prior + sum(np.log(RELEVANT / forms[term.name]) for term in terms)
+        return Design(terms, log_prior + (len(forms) - len(terms)) * np.log(1 - RELEVANT), Posterior.of(start))
+
+    def _censor(self, design: Design, x: Floats, logs: Floats, offsets: Floats) -> None:
+        """What is not known but to be larger depends on what is learned from it: a few rounds settle it."""
+        if not len(logs):
+            return
+        known = design.posterior
+        for _ in range(CENSORING_ROUNDS):
+            targets, weights = self._censored(design, x, logs, offsets)
+            design.posterior = known.copy()
+            design.posterior.add(x, targets - offsets, weights)
+
+    def _add_censored(self, design: Design, x: Floats, logs: Floats, offsets: Floats) -> None:
+        targets, weights = self._censored(design, x, logs, offsets)
+        design.posterior.add(x, targets - offsets, weights)
+
+    @staticmethod
+    def _censored(design: Design, x: Floats, logs: Floats, offsets: Floats) -> tuple[Floats, Floats]:
+        cells = design.log_weights()
+        shares = np.exp(cells - np.logaddexp.reduce(cells))
+        return censored_targets(logs, *design.predict(x, offsets), shares)
+
+    def _outlier_weights(
+        self, found: Sequence[Design], settings: Sequence[Setting], logs: Floats, offsets: Floats, open_: NDArray[np.bool_]
+    ) -> Floats:
+        """By how far each is from the best fit, measured by the median distance, which outliers do not move."""
+        best = max(found, key=lambda design: float(design.log_weights().max()))
+        cell = int(np.argmax(best.log_weights()))
+        means, _ = best.predict(self._frame.columns(settings, best.terms), offsets)
+        apart = logs - means[:, cell]
+        usual = max(1.4826 * float(np.median(np.abs(apart[~open_]))), 0.5 * NOISE)
+        return np.array([_outlier_weight(one / usual) for one in apart])
+
+
+def _choices(terms: Sequence[Term]) -> list[tuple[Term, ...]]:
+    """All ways to use each number in one of its forms or not; only the empty one if they are too many to try."""
+    names = {term.name: [term_ for term_ in terms if term_.name == term.name] for term in terms}
+    if math.prod(1 + len(forms) for forms in names.values()) > MOST_CHOICES:
+        return [()]
+    return [
+        tuple(term for term in choice if term is not None)
+        for choice in itertools.product(*([None, *forms] for forms in names.values()))
+    ]
+
+
+def _uses(terms: Sequence[Term], name: str) -> bool:
+    return any(term.name == name for term in terms)
+
+
+def _axes(settings: Sequence[Setting]) -> tuple[str, ...]:
+    """Counts that time may depend on: those that differ among the jobs, and each in another way."""
+    seen: dict[tuple[int, ...], str] = {}
+    for axis in ("nodes", "ranks", "processors"):
+        values = tuple(getattr(one, axis) for one in settings)
+        if len(set(values)) > 1:
+            seen.setdefault(values, axis)
+    return tuple(seen.values()) or ("processors",)
+
+
+def _outlier_weight(deviations: float) -> float:
+    return 1.0 if abs(deviations) <= OUTLIER else float((OUTLIER / deviations) ** 2)
