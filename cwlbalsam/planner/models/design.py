@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 SMALL_BYTES = 65_536.0
 """Inputs much smaller than this do not differ: to open a file costs as much as to read so many bytes."""
-SIZE_POWER, SIZE_DEVIATION = 0.8, 0.4
-"""Of the input's size in the time: most tools read their input once, some twice as fast as linear or half as fast."""
-LOG_DEVIATION, LINEAR_DEVIATION = 0.4, 0.3
+SIZE_POWER, SIZE_DEVIATION = 1.0, 0.3
+"""Of the input's size in the time: most tools read their input once; some sort it, some sample it."""
+LOG_DEVIATION, LINEAR_DEVIATION = 0.5, 0.3
 """Of a number's power, and of the change of log time for one standard deviation of it."""
-RELEVANT = 0.4
-"""Prior probability that a numeric input matters at all."""
+RELEVANT = 0.5
+"""Prior probability that a numeric input matters at all: nothing is known."""
 MOST_NUMBERS = 12
 """More numeric inputs than this are not looked at, in the order of their names."""
 

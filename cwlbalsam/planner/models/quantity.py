@@ -19,14 +19,14 @@ from cwlbalsam.planner.models.design import RELEVANT, SIZE_DEVIATION, SIZE_POWER
 from cwlbalsam.planner.models.forecast import Forecasts
 from cwlbalsam.planner.models.observation import Belief, Setting, SiteSpeed
 from cwlbalsam.planner.models.regression import Posterior, Start
-from cwlbalsam.planner.models.shapes import Shapes, curves
+from cwlbalsam.planner.models.shapes import Shapes, curves, growth
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float64]
 
-NOISE, NOISE_WEIGHT = 0.06, 4.0
+NOISE, NOISE_WEIGHT = 0.05, 4.0
 """Repeated runs of a job differ by 2 to 5 %, and no curve fits exactly; worth four observations."""
 TRUST = 0.5
 """Power of the evidence: no curve is true, so that the data tell less of curves than they would if one were; without
@@ -65,9 +65,10 @@ class Design:
 class Quantity:
     """Learned from (settings, values); values > 0. censored: the true value is larger."""
 
-    def __init__(self, belief: Belief, sites: Mapping[str, SiteSpeed]) -> None:
+    def __init__(self, belief: Belief, sites: Mapping[str, SiteSpeed], divided: bool = True) -> None:
+        """divided: it falls as processors are added. Memory does not: all processes of a job count together."""
         self._belief, self._site_speeds = belief, sites
-        self._shapes: Shapes = curves()
+        self._shapes: Shapes = curves() if divided else growth()
         self.learn([], [], [])
 
     # --- learning ---
@@ -125,6 +126,11 @@ class Quantity:
             name: float(sum(s for s, one in zip(shares, self._designs, strict=True) if _uses(one.terms, name)))
             for name in names
         }
+
+    @property
+    def sites(self) -> tuple[str, ...]:
+        """Those that have a factor of their own."""
+        return self._frame.sites[:-1]
 
     def site_effects(self) -> dict[str, tuple[float, float]]:
         """Mean and deviation of each site's log slowness, of the most likely design and curve."""
@@ -213,7 +219,12 @@ class Quantity:
         return censored_targets(logs, *design.predict(x, offsets), shares)
 
     def _outlier_weights(
-        self, found: Sequence[Design], settings: Sequence[Setting], logs: Floats, offsets: Floats, open_: NDArray[np.bool_]
+        self,
+        found: Sequence[Design],
+        settings: Sequence[Setting],
+        logs: Floats,
+        offsets: Floats,
+        open_: NDArray[np.bool_],
     ) -> Floats:
         """By how far each is from the best fit, measured by the median distance, which outliers do not move."""
         best = max(found, key=lambda design: float(design.log_weights().max()))

@@ -50,3 +50,10 @@ def curves() -> Shapes:
     cells += [(*cell, (1.0 - FLAT_SHARE) / len(grid)) for cell in grid]
     serial, power, communication, fixed, prior = np.array(cells).T
     return Shapes(serial, power, communication, fixed, np.log(prior))
+
+
+def growth() -> Shapes:
+    """Curves that stay level or rise: `1 + c (n - 1)`, with a part that does not depend on the input's size."""
+    grid = list(itertools.product((0.0, 0.1, 0.3, 0.6), (0.0, 0.01, 0.1, 0.3, 0.6, 1.0), (0.0, 1.0)))
+    serial, communication, fixed = np.array(grid).T
+    return Shapes(serial, np.zeros(len(grid)), communication, fixed, np.full(len(grid), -np.log(len(grid))))

@@ -37,9 +37,7 @@ def mixture_cdf(at: Floats, means: Floats, scales: Floats, weights: Floats, dof:
     return student_cdf((at[:, None] - means) / scales, dof) @ weights
 
 
-def mixture_quantiles(
-    levels: Floats, means: Floats, scales: Floats, weights: Floats, dof: float
-) -> Floats:
+def mixture_quantiles(levels: Floats, means: Floats, scales: Floats, weights: Floats, dof: float) -> Floats:
     """(queries, levels), never falling from level to level. Arguments as in `mixture_cdf`."""
     reach = 40.0 * scales.max(axis=1)
     found = np.empty((len(means), len(levels)))

@@ -38,9 +38,7 @@ def arrival_at(
     machine: MachineState, nodes: int, wall_seconds: float, estimates: Mapping[str, float], queue: str = ""
 ) -> Arrival:
     """What a batch job meets that is handed in now. queue: only its jobs are counted as being ahead, if named."""
-    ahead = [
-        job for job in machine.jobs if job.state is BatchState.QUEUED and (not queue or job.queue in {"", queue})
-    ]
+    ahead = [job for job in machine.jobs if job.state is BatchState.QUEUED and (not queue or job.queue in {"", queue})]
     work = [job.nodes * job.wall_seconds for job in ahead]
     ages = [machine.time - job.submitted for job in ahead if job.submitted]
     return Arrival(

@@ -47,23 +47,18 @@ class Blend:
 
 
 class Tracker:
-    """A factor that makes forecasts of a quantile right as often as the level says, however the queue changes.
+    """A number that rises with each miss and falls a little with each hit, so that what follows it is right as often
+    as the level says in the long run, however the queue changes.
 
-    One step up for each miss, a small one down for each hit, so that in the long run the share of misses is 1 - level.
     Source: quantile tracking in Angelopoulos, Candes, Tibshirani, Conformal PID Control, NeurIPS 2023.
     """
 
     def __init__(self, level: float, step: float, most: float) -> None:
-        """step: of the factor's logarithm, for a miss; most: the factor stays within 1/most and most."""
-        self._level, self._step, self._most = level, step, math.log(most)
-        self._log = 0.0
-
-    @property
-    def factor(self) -> float:
-        """1.0 at first."""
-        return math.exp(self._log)
+        """step: up for a miss, if the level is near 1; value: 0.0 at first, and always within -most and most."""
+        self._level, self._step, self._most = level, step, most
+        self.value = 0.0
 
     def learn(self, hit: bool) -> None:
-        """Whether what was forecast, with the factor, was not exceeded."""
-        moved = self._log + self._step * ((0.0 if hit else 1.0) - (1.0 - self._level))
-        self._log = min(max(moved, -self._most), self._most)
+        """Whether what was forecast was not exceeded."""
+        moved = self.value + self._step * ((0.0 if hit else 1.0) - (1.0 - self._level))
+        self.value = min(max(moved, -self._most), self._most)

@@ -6,6 +6,7 @@ is over; it counts as a censored observation of the product-limit estimator (Kap
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -43,16 +44,20 @@ class Neighbours:
         if self.count - row <= MEMORY:
             self._waits[row % MEMORY] = wait
 
-    def nearest(self, place: Floats, time: float, most: int) -> tuple[Floats, Floats]:
-        """Waits of the nearest arrivals, ascending, and the estimated probability of at most each: (found,) both."""
+    def nearest(self, place: Floats, time: float, counts: Sequence[int]) -> list[tuple[Floats, Floats]]:
+        """For each count, of so many nearest arrivals: waits, ascending, and the probability of at most each."""
         size = min(self.count, MEMORY)
         apart = ((self._places[:size] - place) ** 2).sum(axis=1)
         apart += ((self._times[:size] - time) / FORGETTING_SECONDS) ** 2
-        most = min(most, size)
+        most = min(max(counts), size)
         near = np.argpartition(apart, most - 1)[:most] if most < size else np.arange(size)
+        near = near[np.argsort(apart[near])]
+        return [self._distribution(near[:count], apart[near[:count]], time) for count in counts]
+
+    def _distribution(self, near: NDArray[np.intp], apart: Floats, time: float) -> tuple[Floats, Floats]:
         known = ~np.isnan(self._waits[near])
         waits = np.where(known, self._waits[near], time - self._times[near])
-        weights = np.maximum(1.0 - apart[near] / (apart[near].max() + 1e-12), LEAST_WEIGHT)
+        weights = np.maximum(1.0 - apart / (apart[-1] + 1e-12), LEAST_WEIGHT)
         order = np.lexsort((~known, waits))  # at the same time, those that start come before those that go on waiting
         return waits[order], product_limit(weights[order], known[order])
 

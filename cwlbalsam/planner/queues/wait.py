@@ -9,6 +9,7 @@ bound was missed as soon as a job has waited longer.
 from __future__ import annotations
 
 import heapq
+import math
 from collections import deque
 from collections.abc import Sequence
 
@@ -20,14 +21,17 @@ from cwlbalsam.planner.queues.blend import Blend, Tracker
 from cwlbalsam.planner.queues.neighbours import Neighbours, quantile
 
 MEDIAN, BOUND = 0.5, 0.95
-NEAR, WIDE = 50, 200
+NEAR, WIDE = 50, 400
 """Neighbours: few are more alike, many tell more of the tail; which is better is left to the blend."""
 CLASS_MEMORY = 500
 GRACE_SECONDS = 60.0
 """Added before the bound is scaled: schedulers look at their queue about once a minute, and 0 cannot be scaled."""
 AIM = 0.955
 """What the tracker aims at: a little above the level, for it is right in the long run only."""
-STEP, MOST = 0.03, 8.0
+STEP, MOST = 0.02, 3.0
+"""Of caution: each miss makes the bounds' remaining risk 2 % smaller, 20 times at the most."""
+STRETCH = 0.15
+"""Of caution, in the logarithm of the bound: beyond the longest wait of like arrivals only a factor leads."""
 FIRST_GUESS_SECONDS = 3600.0
 
 
@@ -51,10 +55,10 @@ class _Scaled:
     """Forecasts a quantile of the wait from an estimate of it, by tracking the factor between them."""
 
     def __init__(self, level: float) -> None:
-        self._tracker = Tracker(level, step=0.1, most=50.0)
+        self._tracker = Tracker(level, step=0.1, most=4.0)  # of the factor's logarithm
 
     def forecast(self, estimate: float) -> float:
-        return (estimate + GRACE_SECONDS) * self._tracker.factor - GRACE_SECONDS
+        return (estimate + GRACE_SECONDS) * math.exp(self._tracker.value) - GRACE_SECONDS
 
     def learn(self, estimate: float, wait: float) -> None:
         self._tracker.learn(wait <= self.forecast(estimate))
@@ -69,7 +73,7 @@ class WaitModel:
         self._history: dict[int, deque[float]] = {}
         self._scaled = {level: [_Scaled(level) for _ in self._names] for level in (MEDIAN, BOUND)}
         self._blends = {level: Blend(level, len(self.forecasters)) for level in (MEDIAN, BOUND)}
-        self._tracker = Tracker(AIM, STEP, MOST)
+        self._caution = Tracker(AIM, STEP, MOST)
         self._open: dict[str, _Open] = {}
         self._due: list[tuple[float, str]] = []  # heap: when each open job will have outlasted its bound
 
@@ -85,24 +89,11 @@ class WaitModel:
     def estimate(self, arrival: Arrival) -> WaitForecast:
         """For a batch job that might be handed in now. Without any history: an hour."""
         self._expire(arrival.time)
-        told = {MEDIAN: self._told(arrival, MEDIAN), BOUND: self._told(arrival, BOUND)}
-        if not self._near.count:
-            said = {level: [FIRST_GUESS_SECONDS] * 3 for level in told}
-        else:
-            waits, below = self._near.nearest(coordinates(arrival, self._names), arrival.time, WIDE)
-            few = self._near.nearest(coordinates(arrival, self._names), arrival.time, NEAR)
-            past = np.sort(self._history.get(_size_class(arrival.nodes), [FIRST_GUESS_SECONDS]))
-            ranks = np.arange(1, len(past) + 1) / (len(past) + 1)
-            said = {
-                level: [quantile(*few, level), quantile(waits, below, level), quantile(past, ranks, level)]
-                for level in told
-            }
-        medians, bounds = (tuple([*said[level], *told[level]]) for level in (MEDIAN, BOUND))
+        medians, bounds = self._forecasts(arrival)
         median = self._blends[MEDIAN].mix(medians)
-        bound = (self._blends[BOUND].mix(bounds) + GRACE_SECONDS) * self._tracker.factor
-        return WaitForecast(
-            median_seconds=median, bound_seconds=max(bound, median), medians=medians, bounds=bounds
-        )
+        stretch = math.exp(STRETCH * self._caution.value)
+        bound = (self._blends[BOUND].mix(bounds) + GRACE_SECONDS) * stretch
+        return WaitForecast(median_seconds=median, bound_seconds=max(bound, median), medians=medians, bounds=bounds)
 
     def submitted(self, job: str, arrival: Arrival, forecast: WaitForecast) -> None:
         """A batch job (anybody's) was handed in. forecast: what was estimated for it."""
@@ -124,15 +115,28 @@ class WaitModel:
             for name, scaled in zip(self._names, self._scaled[level], strict=True):
                 scaled.learn(arrival.estimates.get(name, 0.0), wait)
         if not found.missed:
-            self._tracker.learn(hit=True)
+            self._caution.learn(hit=True)
 
     def withdrawn(self, job: str) -> None:
         """It was cancelled before it started: nothing is learned but that it had waited so long."""
         self._open.pop(job, None)
 
-    def _told(self, arrival: Arrival, level: float) -> list[float]:
-        scaled = zip(self._names, self._scaled[level], strict=True)
-        return [max(0.0, one.forecast(arrival.estimates.get(name, 0.0))) for name, one in scaled]
+    def _forecasts(self, arrival: Arrival) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """The median and the bound of each forecaster."""
+        if self._near.count:
+            place = coordinates(arrival, self._names)
+            past = np.sort(self._history.get(_size_class(arrival.nodes), [FIRST_GUESS_SECONDS]))
+            ranks = np.arange(1, len(past) + 1) / (len(past) + 1)
+            known = [*self._near.nearest(place, arrival.time, (NEAR, WIDE)), (past, ranks)]
+        else:
+            known = [(np.array([FIRST_GUESS_SECONDS]), np.ones(1))] * 3
+        cautious = 1.0 - (1.0 - BOUND) * math.exp(-self._caution.value)
+        said = []
+        for level, asked in ((MEDIAN, MEDIAN), (BOUND, cautious)):
+            scaled = zip(self._names, self._scaled[level], strict=True)
+            told = [max(0.0, one.forecast(arrival.estimates.get(name, 0.0))) for name, one in scaled]
+            said.append((*(quantile(waits, below, asked) for waits, below in known), *told))
+        return said[0], said[1]
 
     def _expire(self, time: float) -> None:
         """A bound is missed when it passes, not when the job starts at last."""
@@ -140,7 +144,7 @@ class WaitModel:
             found = self._open.get(heapq.heappop(self._due)[1])
             if found is not None and not found.missed:
                 found.missed = True
-                self._tracker.learn(hit=False)
+                self._caution.learn(hit=False)
 
 
 def _size_class(nodes: int) -> int:
