@@ -2,7 +2,6 @@
 
 import datetime
 import shlex
-import sys
 from collections.abc import Callable
 from pathlib import Path
 

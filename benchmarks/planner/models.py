@@ -92,9 +92,9 @@ def measure(data: Path) -> Table:
         ],
         rows=rows,
         notes=[
-            f"{len(runs)} pairs of job and machine type, {DRAWS} random draws each; errors are absolute and relative to",
-            "  the run's time, over all runs that were not drawn; *median of each job* is the mean of the medians that",
-            "  each pair and draw has, so that pairs with few runs count as much as others",
+            f"{len(runs)} pairs of job and machine type, {DRAWS} random draws each; errors are absolute and relative",
+            "  to the run's time, over all runs that were not drawn; *median of each job* is the mean of the",
+            "  medians that each pair and draw has, so that pairs with few runs count as much as others",
             f"more nodes than seen: learned from runs on at most {FEW_NODES} nodes, predicted on 8, 10 and 12",
         ],
     )
@@ -122,7 +122,7 @@ def _one(runs: Runs, seen: list[int], rest: list[int], scores: dict[str, Score])
 def _distinct(settings: Sequence[Setting]) -> tuple[list[Setting], list[int]]:
     """Each setting once, and which of them each one is."""
     number: dict[str, int] = {}
-    found = []
+    found: list[Setting] = []
     for one in settings:
         if repr(one) not in number:
             number[repr(one)] = len(found)

@@ -141,10 +141,10 @@ def measure(data: Path) -> Table:
         columns=["model", "median error %", "mean error %", "90 % of errors below %", "in the 90 % interval %"],
         rows=rows,
         notes=[
-            f"{len(tasks)} tasks of {len(WORKFLOWS)} workflows, {len(inside)} runs at full input on {' and '.join(THERE)};",
-            f"  learned from the runs at reduced inputs on the machine {HERE}",
-            "*scaled*: times the ratio of the two machines' micro-benchmarks of the task, or the median of all tasks' ratios",
-            "  where it has none; cwlbalsam starts from the same ratios, drawn towards the mean of all tasks'",
+            f"{len(tasks)} tasks of {len(WORKFLOWS)} workflows, {len(inside)} runs at full input on",
+            f"  {' and '.join(THERE)}; learned from the runs at reduced inputs on the machine {HERE}",
+            "*scaled*: times the ratio of the two machines' micro-benchmarks of the task, or the median of all",
+            "  tasks' ratios where it has none; cwlbalsam starts from the same ones, drawn towards their mean",
         ],
     )
 

@@ -168,11 +168,11 @@ def measure(data: Path) -> Table:
         ],
         rows=rows,
         notes=[
-            f"every job of the logs but the first {WARM_UP}, in order; forecasts use what is known when the job arrives",
+            f"every job of the logs but the first {WARM_UP}, in order; forecasts use what is known on arrival",
             "bounds are to hold for 95 % of the jobs; the pinball loss of that quantile is lower the tighter they are",
-            "the replays start from the recorded queue and running jobs; *requested times*: with a reservation for every",
-            "  queued job, as schedulers tell it; *expected times*: jobs take as much of what they ask for as the last",
-            f"  {RATIOS} jobs that ended",
+            "the replays start from the recorded queue and running jobs; *requested times*: with a reservation for",
+            "  every queued job, as schedulers tell it; *expected times*: jobs take as much of what they ask for as",
+            f"  the last {RATIOS} jobs that ended",
             f"a forecast takes {' and '.join(cost)}, learning included, replays not",
         ],
     )

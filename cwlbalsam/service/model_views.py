@@ -192,12 +192,12 @@ def write_svg(curve: Curve) -> str:
         f'<polyline points="{fit}" fill="none" stroke="#1d5fa8" stroke-width="2"><title>median</title></polyline>',
     ]
     for tick in up.ticks():
-        y = at(curve.xs[0], tick).partition(",")[2]
-        parts.append(f'<line x1="{LEFT}" x2="{WIDTH - MARGIN}" y1="{y}" y2="{y}" stroke="#ddd"/>')
-        parts.append(f'<text x="{LEFT - 6}" y="{y}" text-anchor="end">{escape(seconds_text(tick))}</text>')
+        level = at(curve.xs[0], tick).partition(",")[2]
+        parts.append(f'<line x1="{LEFT}" x2="{WIDTH - MARGIN}" y1="{level}" y2="{level}" stroke="#ddd"/>')
+        parts.append(f'<text x="{LEFT - 6}" y="{level}" text-anchor="end">{escape(seconds_text(tick))}</text>')
     for tick in across.ticks():
-        x = at(tick, up.low).partition(",")[0]
-        parts.append(f'<text x="{x}" y="{HEIGHT - 30}" text-anchor="middle">{escape(_x_text(curve, tick))}</text>')
+        place = at(tick, up.low).partition(",")[0]
+        parts.append(f'<text x="{place}" y="{HEIGHT - 30}" text-anchor="middle">{escape(_x_text(curve, tick))}</text>')
     parts.append(f'<text x="{WIDTH / 2}" y="{HEIGHT - 10}" text-anchor="middle">{escape(curve.axis)}</text>')
     for x, y, censored in curve.points:
         left, top = map(float, at(x, y).split(","))

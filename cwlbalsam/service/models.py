@@ -154,9 +154,7 @@ def outputs_of(jobs: Mapping[int, StoredJob], edges: Iterable[tuple[int, int]]) 
         values = known[number]
         if port not in values and job.kind == "gather":
             elements = (jobs[one] for one in sorted(parents.get(number, [])))
-            values[port] = pack_array(
-                [lookup(one.id, port) for one in elements if one.name.startswith(f"{job.name}[")]
-            )
+            values[port] = pack_array([lookup(one.id, port) for one in elements if one.name.startswith(f"{job.name}[")])
         return values.get(port, NULL)
 
     return lookup

@@ -1,7 +1,8 @@
 """A quantity of one application's jobs, time or memory, learned in logarithms.
 
-`log T = columns x coefficients + log curve(processors, size) + noise`. Which numeric inputs are among the columns, which
-count of processors matters and along which curve: all combinations get a weight by their evidence and are averaged.
+`log T = columns x coefficients + log curve(processors, size) + noise`. Which numeric inputs are among the columns,
+which count of processors matters and along which curve: all combinations get a weight by their evidence and are
+averaged.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-NOISE, NOISE_WEIGHT = 0.05, 4.0
+NOISE, NOISE_WEIGHT = 0.04, 4.0
 """Repeated runs of a job differ by 2 to 5 %, and no curve fits exactly; worth four observations."""
 TRUST = 0.5
 """Power of the evidence: no curve is true, so that the data tell less of curves than they would if one were; without

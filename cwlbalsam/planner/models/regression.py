@@ -48,7 +48,7 @@ class Posterior:
         return cls(start, np.diag(diagonal), moment, (start.means * moment).sum(axis=0))
 
     def add(self, x: Floats, y: Floats, weights: Floats) -> None:
-        """Learn. x: (jobs, columns); y: (jobs, cells), offsets taken off; weights: (jobs,), each so many observations."""
+        """Learn. x: (jobs, columns); y: (jobs, cells), offsets taken off; weights: (jobs,), 1.0: in full."""
         weighted = x * weights[:, None]
         self.precision = self.precision + weighted.T @ x
         self.moment = self.moment + weighted.T @ y
@@ -66,7 +66,7 @@ class Posterior:
 
     def solve(self) -> tuple[Floats, Floats, Floats]:
         """Coefficients (columns, cells), the inverse of P, and the rate of the noise (cells,)."""
-        inverse = np.linalg.inv(self.precision)
+        inverse: Floats = np.asarray(np.linalg.inv(self.precision), dtype=np.float64)
         means = inverse @ self.moment
         rate = 0.5 * (self.start.weight * self.start.noise**2 + self.square - (means * self.moment).sum(axis=0))
         floor = 1e-3 * self.start.weight * self.start.noise**2  # rounding must not make a variance negative

@@ -23,7 +23,7 @@ def normal_cdf(z: Floats) -> Floats:
     t = 1.0 / (1.0 + 0.2316419 * np.abs(z))
     series = t * (0.319381530 + t * (-0.356563782 + t * (1.781477937 + t * (-1.821255978 + t * 1.330274429))))
     tail = np.exp(-0.5 * z * z) * series / np.sqrt(2.0 * np.pi)
-    return np.where(z > 0, 1.0 - tail, tail)
+    return np.asarray(np.where(z > 0, 1.0 - tail, tail))
 
 
 def student_cdf(t: Floats, dof: float) -> Floats:

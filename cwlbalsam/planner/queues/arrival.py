@@ -57,8 +57,8 @@ def arrival_at(
 def coordinates(arrival: Arrival, names: tuple[str, ...]) -> Floats:
     """Where the arrival lies among others: the nearer, the more alike the waits. names: of the estimates.
 
-    All on scales of logarithms, as waits differ by factors. What a job asks for and the work ahead of it weigh 1 to 1.5,
-    what says the same again in other words (estimates, ages) weighs 0.7. These weights are round numbers, not fitted.
+    All on scales of logarithms, as waits differ by factors. What a job asks for and the work ahead of it weigh 1 to
+    1.5, what says the same again in other words (estimates, ages) weighs 0.7: round numbers, not fitted to any log.
     """
     hour = 3600.0 * max(arrival.capacity, 1)
     own = (
