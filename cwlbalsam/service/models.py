@@ -41,8 +41,11 @@ _endings = msgspec.msgpack.Decoder(Ended)
 
 
 def read_book(store: Store, home: Home) -> Book:
-    """What the runs of the store showed, and what was imported. Raises UserError if the imports cannot be read."""
-    return merged(observed(store), imported(home))
+    """What was imported, whose beliefs win over a document's hints, and what the runs of the store showed.
+
+    Raises UserError if the imports cannot be read.
+    """
+    return merged(imported(home), observed(store))
 
 
 def imported(home: Home) -> Book:

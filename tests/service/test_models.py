@@ -15,7 +15,7 @@ from cwlbalsam.errors import UserError
 from cwlbalsam.jobs.model import BalsamJob, Changes, Move, RunRecord, State
 from cwlbalsam.jobs.references import Const, Item, Port, pack_trees
 from cwlbalsam.planner.models.book import Book, Page, encode_book
-from cwlbalsam.planner.models.observation import Observation, Setting
+from cwlbalsam.planner.models.observation import Belief, Observation, Prior, Setting
 from cwlbalsam.service.home import Home
 from cwlbalsam.service.models import find_page, import_book, number_of, observed, read_book, read_export, size_of
 from cwlbalsam.store.memory import MemoryStore
@@ -110,7 +110,15 @@ def test_imports_are_kept_beside_what_the_store_shows(tmp_path: Path) -> None:
     other = Book(pages=(Page(key="d1", observations=(Observation(setting=Setting(site="x"), wall_seconds=9.0),)),))
     import_book(home, other)
     import_book(home, other)
-    assert [one.wall_seconds for one in read_book(store, home).pages[0].observations] == [30.0, 9.0]
+    page = read_book(store, home).pages[0]
+    assert (page.name, page.prior.wall_seconds.median) == ("align", 300.0)
+    assert [one.wall_seconds for one in read_book(store, home).pages[0].observations] == [9.0, 30.0]
+
+
+def test_what_a_user_believes_wins_over_the_documents_hints(tmp_path: Path) -> None:
+    home, store = Home(tmp_path / "home"), stored([job(1, depth=3)], {1: outcome(1)})
+    import_book(home, Book(pages=(Page(key="d1", prior=Prior(wall_seconds=Belief(median=7.0))),)))
+    assert read_book(store, home).pages[0].prior.wall_seconds.median == 7.0
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:

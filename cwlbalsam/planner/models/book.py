@@ -72,7 +72,7 @@ def decode_book(data: bytes, place: str = "") -> Book:
 
 
 def merged(known: Book, other: Book) -> Book:
-    """Both; observations that both have count once. Beliefs and names of `known` win."""
+    """Both; observations that both have count once. Beliefs and names of `known` win, if it has any."""
     pages = {page.key: page for page in known.pages}
     for page in other.pages:
         mine = pages.get(page.key)
@@ -81,7 +81,9 @@ def merged(known: Book, other: Book) -> Book:
             continue
         had = {msgspec.json.encode(one) for one in mine.observations}
         new = tuple(one for one in page.observations if msgspec.json.encode(one) not in had)
-        pages[page.key] = msgspec.structs.replace(mine, observations=mine.observations + new)
+        prior = page.prior if mine.prior == Prior() else mine.prior
+        observations = mine.observations + new
+        pages[page.key] = Page(key=page.key, name=mine.name or page.name, prior=prior, observations=observations)
     return Book(pages=tuple(pages.values()))
 
 

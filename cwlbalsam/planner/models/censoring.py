@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
+UPPER = 1.645
+"""Deviations above the mean of the quantile that must not fall: the 0.95 one, by which wall time is asked for."""
 FAR = 6.0
 """Deviations beyond which the normal distribution's hazard is replaced by its asymptote."""
 
@@ -24,15 +26,24 @@ def hazard(z: Floats) -> Floats:
     return np.where(z > FAR, z + 1.0 / np.maximum(z, FAR), exact)
 
 
-def censored_targets(limits: Floats, means: Floats, scales: Floats, shares: Floats) -> tuple[Floats, Floats]:
-    """Pseudo-observations that move a normal model as `y > limit` does, to second order (a Newton step).
+def log_survival(z: Floats) -> Floats:
+    """Of the standard normal distribution."""
+    return np.asarray(-0.5 * z * z - 0.5 * np.log(2 * np.pi) - np.log(hazard(z)))
 
-    limits: (jobs,); means, scales: what is predicted, (jobs, cells); shares: of the cells, (cells,). Returns targets
-    (jobs, cells), never below the means, and weights (jobs,) in 0..1: near 0 where the limit says nothing new, near 1
-    where it lies far above what was expected.
+
+def censored_target(limit: float, means: Floats, scales: Floats, doubt: float, shares: Floats) -> tuple[Floats, float]:
+    """A pseudo-observation that moves a normal model's mean and variance as `y > limit` does (a moment match).
+
+    means, scales: what is predicted, (cells,); doubt: the part of the predicted variance that is doubt about the mean,
+    not noise; shares: of the cells, (cells,). Returns targets (cells,), never below the means, and the weight in 0..1:
+    near 0 where the limit says nothing new, near 1 where it lies far above what was expected.
+    Source: assumed density filtering, Minka, UAI 2001.
     """
-    z = (limits[:, None] - means) / scales
+    z = (limit - means) / scales
     push = hazard(z)
-    information = np.clip(push * (push - z), 1e-6, 1.0)
-    weights = information @ shares
-    return means + scales * np.minimum(push / weights[:, None], 1e3), weights
+    information = push * (push - z)
+    if doubt > 0:  # cutting off what is below lowers no upper quantile, however little the mean moves
+        information = np.minimum(information, (1.0 - (1.0 - np.minimum(push * doubt / UPPER, 1.0)) ** 2) / doubt**2)
+    information = np.clip(information, 1e-9, 1.0 - 1e-9)
+    weight = float((information * (1.0 - doubt) / (1.0 - doubt * information)) @ shares)
+    return means + scales * push * (doubt + (1.0 - doubt) / weight), weight

@@ -10,12 +10,12 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cwlbalsam.planner.models.censoring import censored_targets
+from cwlbalsam.planner.models.censoring import censored_target, log_survival
 from cwlbalsam.planner.models.design import RELEVANT, SIZE_DEVIATION, SIZE_POWER, Frame, Term, frame_of
 from cwlbalsam.planner.models.forecast import Forecasts
 from cwlbalsam.planner.models.observation import Belief, Setting, SiteSpeed
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 NOISE, NOISE_WEIGHT = 0.04, 4.0
 """Repeated runs of a job differ by 2 to 5 %, and no curve fits exactly; worth four observations."""
+NOISY = 1.5
+"""Times the expected noise from which all is learned again with beliefs that are meant for the noise that was found."""
 TRUST = 0.5
 """Power of the evidence: no curve is true, so that the data tell less of curves than they would if one were; without
 it, extrapolation trusts a single curve too early. Source: Gruenwald, van Ommen, Bayesian Analysis 12 (2017)."""
@@ -38,10 +40,21 @@ LEAST_FOR_OUTLIERS = 8
 """With fewer observations nothing tells an outlier from a trend."""
 MOST_CHOICES = 30
 """Ways to use the numeric inputs that are all tried and averaged; beyond it, terms are added one by one."""
-CENSORING_ROUNDS = 3
+OUTLIER_ROUNDS = 5
 NEGLIGIBLE = 1e-3
 """Designs and parts with less than this share of the best one's weight are left out."""
 MOST_PARTS = 150
+
+
+@dataclass(frozen=True)
+class _Sample:
+    """logs, open, weights: (jobs,); offsets: (jobs, cells). open: only known to be larger."""
+
+    settings: Sequence[Setting]
+    logs: Floats
+    offsets: Floats
+    open: NDArray[np.bool_]
+    weights: Floats
 
 
 @dataclass
@@ -54,13 +67,26 @@ class Design:
 
     def log_weights(self) -> Floats:
         """Of the curves, not normalised."""
-        return TRUST * self.posterior.log_evidence(self.posterior.solve()[2]) + self.log_prior
+        return TRUST * self.posterior.log_evidence() + self.log_prior
 
     def predict(self, x: Floats, offsets: Floats) -> tuple[Floats, Floats]:
         """Means and scales of log values: (settings, cells) both."""
         means, inverse, rate = self.posterior.solve()
         leverage = 1.0 + np.einsum("ij,jk,ik->i", x, inverse, x)
         return x @ means + offsets, np.sqrt(leverage[:, None] * rate / self.posterior.shape)
+
+    def survive(self, x: Floats, log: float, offsets: Floats) -> None:
+        """Learn that a value is larger than this. x: (columns,); offsets: (cells,)."""
+        cells = self.log_weights()
+        shares = np.exp(cells - np.logaddexp.reduce(cells))
+        means, scales = (part[0] for part in self.predict(x[None], offsets[None]))
+        spread = float(x @ self.posterior.solve()[1] @ x)
+        targets, weight = censored_target(log, means, scales, spread / (1.0 + spread), shares)
+        if log > float(means @ shares):  # a surprise: the noise may be larger, too
+            self.posterior.add(x[None], (targets - offsets)[None], np.array([weight]))
+            return
+        self.log_prior = self.log_prior + log_survival((log - means) / scales)
+        self.posterior.shift(x, targets - offsets, weight)
 
 
 class Quantity:
@@ -78,15 +104,19 @@ class Quantity:
         """Forget what was learned, and learn from all of these."""
         self._frame: Frame = frame_of(settings, self._site_speeds)
         self._axes = _axes(settings)
-        logs, open_ = self._logs(values), np.array(censored, dtype=bool)
-        offsets = self._offsets(settings)
-        found = self._search(settings, logs, offsets, open_, np.ones(len(logs)))
-        if (~open_).sum() >= LEAST_FOR_OUTLIERS:
-            weights = self._outlier_weights(found, settings, logs, offsets, open_)
-            if weights.min() < 1.0:
-                found = self._search(settings, logs, offsets, open_, weights)
-        best = max(float(design.log_weights().max()) for design in found)
-        self._designs = [one for one in found if one.log_weights().max() > best + np.log(NEGLIGIBLE)]
+        sample = _Sample(
+            settings, self._logs(values), self._offsets(settings), np.array(censored, bool), np.ones(len(values))
+        )
+        self._scale = NOISE
+        found = self._search(sample)
+        best, cell = _most_likely(found)
+        scale = float(np.sqrt(best.posterior.solve()[2][cell] / best.posterior.shape))
+        weights = self._outlier_weights(best, cell, sample)
+        if weights.min(initial=1.0) < 1.0 or scale > NOISY * NOISE:
+            self._scale = max(scale, NOISE)
+            found = self._search(replace(sample, weights=weights))
+        most = max(float(design.log_weights().max()) for design in found)
+        self._designs = [one for one in found if one.log_weights().max() > most + np.log(NEGLIGIBLE)]
 
     def add(self, setting: Setting, value: float, censored: bool) -> None:
         """One more, without looking for terms and outliers anew: 0.5 ms."""
@@ -99,7 +129,7 @@ class Quantity:
         for design in self._designs:
             x = self._frame.columns([setting], design.terms)
             if censored:
-                self._add_censored(design, x, log, offsets)
+                design.survive(x[0], float(log[0]), offsets[0])
             else:
                 design.posterior.add(x, log[:, None] - offsets, np.array([weight]))
 
@@ -110,13 +140,12 @@ class Quantity:
         offsets = self._offsets(settings)
         parts = [(one, *one.predict(self._frame.columns(settings, one.terms), offsets)) for one in self._designs]
         log_weights = np.concatenate([one.log_weights() for one in self._designs])
-        dofs = np.concatenate([np.full(len(one.log_prior), 2 * one.posterior.shape) for one in self._designs])
         weights = np.exp(log_weights - log_weights.max())
         kept = np.argsort(-weights)[:MOST_PARTS]
         kept = kept[weights[kept] > NEGLIGIBLE]
         means = np.concatenate([mean for _, mean, _ in parts], axis=1)[:, kept]
         scales = np.concatenate([scale for _, _, scale in parts], axis=1)[:, kept]
-        return Forecasts(means, scales, weights[kept] / weights[kept].sum(), float(dofs[0]))
+        return Forecasts(means, scales, weights[kept] / weights[kept].sum(), 2 * self._designs[0].posterior.shape)
 
     def relevance(self) -> dict[str, float]:
         """Probability that each numeric input matters."""
@@ -135,8 +164,7 @@ class Quantity:
 
     def site_effects(self) -> dict[str, tuple[float, float]]:
         """Mean and deviation of each site's log slowness, of the most likely design and curve."""
-        best = max(self._designs, key=lambda one: float(one.log_weights().max()))
-        cell = int(np.argmax(best.log_weights()))
+        best, cell = _most_likely(self._designs)
         means, inverse, rate = best.posterior.solve()
         return {
             site: (
@@ -157,22 +185,14 @@ class Quantity:
         counts = (np.array([getattr(one, axis) for one in settings], dtype=float) for axis in self._axes)
         return np.concatenate([self._shapes.offsets(count, sizes) for count in counts], axis=1)
 
-    def _search(
-        self, settings: Sequence[Setting], logs: Floats, offsets: Floats, open_: NDArray[np.bool_], weights: Floats
-    ) -> list[Design]:
-        """Greedily adds the term that helps the most, while one does; all designs that were tried."""
-
-        def fitted(terms: tuple[Term, ...]) -> Design:
-            design = self._blank(terms)
-            x = self._frame.columns(settings, terms)
-            if len(logs):
-                closed = ~open_
-                design.posterior.add(x[closed], (logs[:, None] - offsets)[closed], weights[closed])
-                self._censor(design, x[open_], logs[open_], offsets[open_])
-            return design
+    def _search(self, sample: _Sample) -> list[Design]:
+        """All choices of terms, fitted; if they are too many, the term that helps the most is added while one does."""
 
         def worth(design: Design) -> float:
             return float(np.logaddexp.reduce(design.log_weights()))
+
+        def fitted(terms: tuple[Term, ...]) -> Design:
+            return self._fit(self._blank(terms), sample)
 
         found = [fitted(terms) for terms in _choices(self._frame.terms)]
         if found[1:] or not self._frame.terms:
@@ -186,6 +206,14 @@ class Quantity:
                 return found
             best = max(tried, key=worth)
 
+    def _fit(self, design: Design, sample: _Sample) -> Design:
+        """What is only known to be larger is learned last, the smallest first: what it tells depends on the rest."""
+        x, closed = self._frame.columns(sample.settings, design.terms), ~sample.open
+        design.posterior.add(x[closed], (sample.logs[:, None] - sample.offsets)[closed], sample.weights[closed])
+        for row in sorted(np.flatnonzero(sample.open), key=lambda row: (sample.logs[row], tuple(x[row]))):
+            design.survive(x[row], float(sample.logs[row]), sample.offsets[row])
+        return design
+
     def _blank(self, terms: tuple[Term, ...]) -> Design:
         frame, cells = self._frame, len(self._axes) * len(self._shapes.serial)
         means = np.zeros((2 + len(frame.sites) + len(terms), cells))
@@ -193,47 +221,33 @@ class Quantity:
         means[1] = np.where(np.tile(self._shapes.fixed, len(self._axes)) > 0, 0.0, SIZE_POWER)
         means[2 : 2 + len(frame.sites)] = np.array(frame.site_means)[:, None]
         own = [np.log(self._belief.factor), SIZE_DEVIATION, *frame.site_deviations]
-        start = Start(means, np.array([*own, *(term.deviation for term in terms)]), NOISE, NOISE_WEIGHT)
+        start = Start(means, np.array([*own, *(term.deviation for term in terms)]), NOISE, NOISE_WEIGHT, self._scale)
         forms = {name: sum(term.name == name for term in frame.terms) for name in {t.name for t in frame.terms}}
         log_prior = np.tile(self._shapes.log_prior, len(self._axes)) - np.log(len(self._axes))
         log_prior = log_prior + sum(np.log(RELEVANT / forms[term.name]) for term in terms)
         return Design(terms, log_prior + (len(forms) - len(terms)) * np.log(1 - RELEVANT), Posterior.of(start))
 
-    def _censor(self, design: Design, x: Floats, logs: Floats, offsets: Floats) -> None:
-        """What is not known but to be larger depends on what is learned from it: a few rounds settle it."""
-        if not len(logs):
-            return
-        known = design.posterior
-        for _ in range(CENSORING_ROUNDS):
-            targets, weights = self._censored(design, x, logs, offsets)
-            design.posterior = known.copy()
-            design.posterior.add(x, targets - offsets, weights)
-
-    def _add_censored(self, design: Design, x: Floats, logs: Floats, offsets: Floats) -> None:
-        targets, weights = self._censored(design, x, logs, offsets)
-        design.posterior.add(x, targets - offsets, weights)
-
-    @staticmethod
-    def _censored(design: Design, x: Floats, logs: Floats, offsets: Floats) -> tuple[Floats, Floats]:
-        cells = design.log_weights()
-        shares = np.exp(cells - np.logaddexp.reduce(cells))
-        return censored_targets(logs, *design.predict(x, offsets), shares)
-
-    def _outlier_weights(
-        self,
-        found: Sequence[Design],
-        settings: Sequence[Setting],
-        logs: Floats,
-        offsets: Floats,
-        open_: NDArray[np.bool_],
-    ) -> Floats:
+    def _outlier_weights(self, best: Design, cell: int, sample: _Sample) -> Floats:
         """By how far each is from the best fit, measured by the median distance, which outliers do not move."""
-        best = max(found, key=lambda design: float(design.log_weights().max()))
-        cell = int(np.argmax(best.log_weights()))
-        means, _ = best.predict(self._frame.columns(settings, best.terms), offsets)
-        apart = logs - means[:, cell]
-        usual = max(1.4826 * float(np.median(np.abs(apart[~open_]))), 0.5 * NOISE)
-        return np.array([_outlier_weight(one / usual) for one in apart])
+        if (~sample.open).sum() < LEAST_FOR_OUTLIERS:
+            return sample.weights
+        weights = sample.weights
+        for _ in range(OUTLIER_ROUNDS):
+            means, _ = best.predict(self._frame.columns(sample.settings, best.terms), sample.offsets)
+            apart = sample.logs - means[:, cell]
+            apart = apart - np.median(apart[~sample.open])
+            usual = max(1.4826 * float(np.median(np.abs(apart[~sample.open]))), 0.5 * NOISE)
+            weights = np.array([_outlier_weight(one / usual) for one in apart])
+            if weights.min() == 1.0:
+                break
+            best = self._fit(self._blank(best.terms), replace(sample, weights=weights))
+        return weights
+
+
+def _most_likely(designs: Sequence[Design]) -> tuple[Design, int]:
+    """And its most likely cell."""
+    best = max(designs, key=lambda one: float(one.log_weights().max()))
+    return best, int(np.argmax(best.log_weights()))
 
 
 def _choices(terms: Sequence[Term]) -> list[tuple[Term, ...]]:

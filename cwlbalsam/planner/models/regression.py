@@ -7,7 +7,6 @@ sums over the data: one more observation costs O(columns x cells). Source: Bisho
 
 from __future__ import annotations
 
-import copy
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
@@ -22,12 +21,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Start:
-    """The prior. means: (columns, cells); deviations: (columns,), of coefficients, in units of y; noise: of y."""
+    """The prior. means: (columns, cells); deviations: (columns,), of coefficients, in units of y; noise: of y.
+
+    The prior is conjugate, so that the coefficients' deviations grow with the noise that is found; `scale` is the noise
+    at which they are what they say.
+    """
 
     means: Floats
     deviations: Floats
     noise: float
     weight: float  # how many observations the prior's noise is worth
+    scale: float
 
 
 @dataclass
@@ -39,11 +43,12 @@ class Posterior:
     moment: Floats
     square: Floats
     count: float = 0.0
+    solution: tuple[Floats, Floats, Floats] | None = None
 
     @classmethod
     def of(cls, start: Start) -> Self:
         """Without any data."""
-        diagonal = (start.noise / start.deviations) ** 2
+        diagonal = (start.scale / start.deviations) ** 2
         moment = diagonal[:, None] * start.means
         return cls(start, np.diag(diagonal), moment, (start.means * moment).sum(axis=0))
 
@@ -54,10 +59,17 @@ class Posterior:
         self.moment = self.moment + weighted.T @ y
         self.square = self.square + weights @ (y * y)
         self.count += float(weights.sum())
+        self.solution = None
 
-    def copy(self) -> Self:
-        """`add` replaces arrays, so that they can be shared."""
-        return copy.copy(self)
+    def shift(self, x: Floats, y: Floats, weight: float) -> None:
+        """Learn of the coefficients alone: what is known of the noise stays. x: (columns,); y: (cells,)."""
+        rate = self.solve()[2]
+        self.add(x[None], y[None], np.array([weight]))
+        self.count -= weight
+        means = self.solve()[0]
+        first = self.start.weight * self.start.noise**2
+        self.square = 2.0 * rate - first + (means * self.moment).sum(axis=0)
+        self.solution = None
 
     @property
     def shape(self) -> float:
@@ -66,17 +78,21 @@ class Posterior:
 
     def solve(self) -> tuple[Floats, Floats, Floats]:
         """Coefficients (columns, cells), the inverse of P, and the rate of the noise (cells,)."""
+        if self.solution is not None:
+            return self.solution
         inverse: Floats = np.asarray(np.linalg.inv(self.precision), dtype=np.float64)
         means = inverse @ self.moment
         rate = 0.5 * (self.start.weight * self.start.noise**2 + self.square - (means * self.moment).sum(axis=0))
         floor = 1e-3 * self.start.weight * self.start.noise**2  # rounding must not make a variance negative
-        return means, inverse, np.maximum(rate, floor)
+        self.solution = means, inverse, np.maximum(rate, floor)
+        return self.solution
 
-    def log_evidence(self, rate: Floats) -> Floats:
-        """Of the data under each cell; rate: from `solve`."""
+    def log_evidence(self) -> Floats:
+        """Of the data under each cell."""
+        rate = self.solve()[2]
         first = 0.5 * self.start.weight
         first_rate = first * self.start.noise**2
-        volume = float(np.log(self.start.noise / self.start.deviations).sum())
+        volume = float(np.log(self.start.scale / self.start.deviations).sum())
         volume -= 0.5 * float(np.linalg.slogdet(self.precision)[1])
         constant = volume + first * math.log(first_rate) + math.lgamma(self.shape) - math.lgamma(first)
         constant -= 0.5 * self.count * math.log(2 * math.pi)

@@ -4,7 +4,7 @@ import json
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cwlbalsam.errors import UserError
@@ -30,11 +30,13 @@ books = st.lists(observations, max_size=5).map(
 )
 
 
+@settings(max_examples=30, deadline=None)
 @given(books)
 def test_a_book_comes_back_as_it_was(book: Book) -> None:
     assert decode_book(encode_book(book)) == book
 
 
+@settings(max_examples=30, deadline=None)
 @given(books)
 def test_importing_what_is_known_changes_nothing(book: Book) -> None:
     assert merged(book, book) == book
