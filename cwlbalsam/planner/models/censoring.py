@@ -44,9 +44,9 @@ def censored_target(limit: float, means: Floats, scales: Floats, doubt: float, s
     """
     z = (limit - means) / scales
     push = hazard(z)
-    information = push * (push - z)
-    if doubt > 0:  # cutting off what is below lowers no upper quantile, however little the mean moves
-        information = np.minimum(information, (1.0 - (1.0 - np.minimum(push * doubt / UPPER, 1.0)) ** 2) / doubt**2)
-    information = np.clip(information, 1e-9, 1.0 - 1e-9)
+    doubt = min(max(doubt, 1e-6), 1.0 - 1e-9)
+    rise = np.minimum(push * doubt / UPPER, 1.0)
+    most = rise * (2.0 - rise) / doubt**2  # cutting off what is below lowers no upper quantile
+    information = np.clip(np.minimum(push * (push - z), most), 1e-9, 1.0 - 1e-9)
     weight = float((information * (1.0 - doubt) / (1.0 - doubt * information)) @ shares)
     return means + scales * push * (doubt + (1.0 - doubt) / weight), weight

@@ -26,6 +26,9 @@ RELEVANT = 0.5
 MOST_NUMBERS = 12
 """More numeric inputs than this are not looked at, in the order of their names."""
 
+LARGEST = 1e30
+"""Numbers beyond count as this much, so that their squares are finite."""
+
 Form = Literal["log", "linear"]
 
 
@@ -45,7 +48,7 @@ class Term:
 
     def column(self, settings: Sequence[Setting]) -> Floats:
         """(settings,). A value that the logarithm does not take is far below all others."""
-        values = np.array([setting.numbers.get(self.name, np.nan) for setting in settings])
+        values = _values(settings, self.name)
         if self.form == "log":
             values = np.log(np.maximum(values, 1e-300))
         return np.asarray(np.clip(np.nan_to_num((values - self.centre) / self.scale, nan=0.0), -1e3, 1e3))
@@ -89,13 +92,18 @@ def frame_of(settings: Sequence[Setting], sites: Mapping[str, SiteSpeed]) -> Fra
     )
 
 
+def _values(settings: Sequence[Setting], name: str) -> Floats:
+    """(settings,); nan where there is none."""
+    return np.clip([setting.numbers.get(name, np.nan) for setting in settings], -LARGEST, LARGEST)
+
+
 def _terms(settings: Sequence[Setting]) -> list[Term]:
     """Of numbers that differ among the jobs, each in the forms that its values allow."""
     names = sorted({name for setting in settings for name in setting.numbers})
     found: list[Term] = []
     for name in names:
-        values = np.array([setting.numbers[name] for setting in settings if name in setting.numbers])
-        values = values[np.isfinite(values)]
+        values = _values(settings, name)
+        values = values[~np.isnan(values)]
         spread = float(values.std()) if len(values) else 0.0
         if spread <= 1e-9 * float(np.abs(values).max(initial=0.0)):
             continue
