@@ -28,7 +28,7 @@ def markdown(table: Table) -> list[str]:
 def write(name: str, title: str, table: Table, about: Sequence[str], folder: Path) -> None:
     """Keep `<name>.md` and `.json`. about: when, where and how."""
     folder.mkdir(parents=True, exist_ok=True)
-    below = [f"- {line}" for line in (*about, *table.notes)]
+    below = [line if line.startswith("  ") else f"- {line}" for line in (*about, *table.notes)]
     (folder / f"{name}.md").write_text("\n".join([f"# {name}: {title}", "", *markdown(table), "", *below, ""]))
     kept = {"experiment": name, "title": title, "about": list(about), "table": table}
     (folder / f"{name}.json").write_bytes(msgspec.json.format(msgspec.json.encode(kept), indent=1) + b"\n")
