@@ -210,7 +210,8 @@ class Quantity:
         """What is only known to be larger is learned last, the smallest first: what it tells depends on the rest."""
         x, closed = self._frame.columns(sample.settings, design.terms), ~sample.open
         design.posterior.add(x[closed], (sample.logs[:, None] - sample.offsets)[closed], sample.weights[closed])
-        for row in sorted(np.flatnonzero(sample.open), key=lambda row: (sample.logs[row], repr(sample.settings[row]))):
+        rows: list[int] = np.flatnonzero(sample.open).tolist()
+        for row in sorted(rows, key=lambda row: (sample.logs[row], repr(sample.settings[row]))):
             design.survive(x[row], float(sample.logs[row]), sample.offsets[row])
         return design
 
