@@ -28,6 +28,7 @@ setup(
         "cwltest>=2.5",
         "msgspec>=0.19",
         "quickjs-ng>=0.10",
+        "numpy>=1.26",
     ],
     extras_require={
         "mpi": ["mpi4py>=4.0", "mpich>=4.2"],

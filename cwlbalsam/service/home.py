@@ -27,6 +27,11 @@ class Home:
         return self.path / "reuse"
 
     @property
+    def models(self) -> Path:
+        """Observations of run times that were imported."""
+        return self.path / "models.json"
+
+    @property
     def crash(self) -> Path:
         """Tracebacks of bugs."""
         return self.path / "crash"

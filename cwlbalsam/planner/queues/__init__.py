@@ -1,0 +1,1 @@
+"""When a batch job of given size would start."""
