@@ -12,10 +12,7 @@ HELLO = Path(__file__).resolve().parent / "hello.cwl"
 
 
 @pytest.mark.parametrize("launcher", ["srun", "mpich"])
-@pytest.mark.parametrize(
-    ("ranks", "threads", "by_node"),
-    [(1, 1, [1]), (3, 1, [3]), (6, 1, [3, 3]), (5, 2, [1, 2, 2]), (16, 1, [4, 4, 4, 4])],
-)
+@pytest.mark.parametrize(("ranks", "threads", "nodes"), [(1, 1, 1), (3, 1, 1), (6, 1, 2), (5, 2, 3), (16, 1, 4)])
 def test_ranks_spread_over_as_few_nodes_as_they_need(
     place: ClusterPlace, launcher: str, ranks: int, threads: int, nodes: int
 ) -> None:
