@@ -57,14 +57,14 @@ async def clear(batch: Batch) -> None:
     for endpoint, folder in ((batch.target, stage_of(batch)), (batch.source, aliases_of(batch))):
         if endpoint.can_be_asked:
             try:
-                await ask(endpoint, "files", "discard", folder=folder)
+                await ask(endpoint, "discard", folder=folder)
             except TransferError:
                 continue
 
 
 async def sweep(endpoint: Endpoint, seconds: float) -> list[str]:
     """Remove what batches have left at a site that nobody has touched for so long; their ids. Raises TransferError."""
-    swept = await ask(endpoint, "files", "sweep", root=endpoint.root, seconds=seconds)
+    swept = await ask(endpoint, "sweep", root=endpoint.root, seconds=seconds)
     return cast(list[str], convert(endpoint.site, swept, list[str]))
 
 
@@ -81,7 +81,7 @@ async def _look(batch: Batch) -> list[Found]:
     if not batch.source.can_be_asked:
         return [Found() for _ in batch.items]
     items = [[item.source, item.kind] for item in batch.items]
-    found = convert(batch.source.site, await ask(batch.source, "files", "inspect", items=items), list[Found])
+    found = convert(batch.source.site, await ask(batch.source, "inspect", items=items), list[Found])
     if len(found) != len(items):
         raise TransferError(Trouble.OTHER, f"{batch.source.site}: it answered with what is no answer")
     return cast(list[Found], found)
@@ -104,10 +104,10 @@ async def _move(carrier: Carrier, batch: Batch, manifest: Manifest, watch: Watch
     empty = not (resume and carrier.RESUMES)
     steps = []
     if settling is None:
-        steps.append(ask(batch.target, "files", "prepare", folder=stage, empty=empty, size=manifest.size))
+        steps.append(ask(batch.target, "prepare", folder=stage, empty=empty, size=manifest.size))
     if aliases:
         paths = [[parcel.name, parcel.path] for parcel in manifest.parcels]
-        steps.append(ask(batch.source, "files", "alias", folder=aliases, paths=paths))
+        steps.append(ask(batch.source, "alias", folder=aliases, paths=paths))
     await _all(steps)
     skipped = await _watched(await carrier.start(load), watch) if manifest.parcels else {}
     entries = _without(manifest, batch, skipped)
@@ -168,7 +168,7 @@ async def _changed(batch: Batch, manifest: Manifest) -> dict[str, tuple[Trouble,
     """Parcels whose sources are not what they were before the transfer."""
     if not manifest.stamps:
         return {}
-    answer = await ask(batch.source, "files", "stamps", paths=list(manifest.stamps))
+    answer = await ask(batch.source, "stamps", paths=list(manifest.stamps))
     now = convert(batch.source.site, answer, list[tuple[int, int] | None])
     changed = {path for (path, stamp), found in zip(manifest.stamps.items(), now, strict=False) if stamp != found}
     return {
@@ -192,7 +192,7 @@ async def _settle(
         ]
     else:
         placed = [to_place(entry) for entry in entries.values()]
-        answer = await ask(batch.target, "arrivals", "place", folder=load.stage, entries=placed, own=carrier.OWN)
+        answer = await ask(batch.target, "place", folder=load.stage, entries=placed, own=carrier.OWN)
         answers = convert(batch.target.site, answer, list[tuple[Trouble, str, str]])
     for (index, entry), (trouble, message, checksum) in zip(entries.items(), answers, strict=False):
         size = entry.size if entry.size is not None else 0

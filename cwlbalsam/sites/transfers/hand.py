@@ -2,36 +2,24 @@
 
 import asyncio
 import contextlib
-import importlib.resources
 import json
-import shlex
-import sys
 from collections.abc import Awaitable, Callable
-from functools import cache
 from typing import Any
 
 import msgspec
 
-from cwlbalsam.sites.transfers.base import Endpoint, Load, Progress, Ssh, State, TransferError, Trouble
+from cwlbalsam.sites.transfers.base import Endpoint, Load, Progress, State, TransferError, Trouble
 from cwlbalsam.sites.transfers.failures import classify, message_of
-from cwlbalsam.sites.transfers.process import end
 from cwlbalsam.sites.transfers.remote import arrivals, files
 from cwlbalsam.sites.transfers.remote.answer import trouble_of
-from cwlbalsam.sites.transfers.ssh import options
+from cwlbalsam.sites.transfers.sessions import Session, idle_sessions
 
-START = (
-    "import json,sys,types;i=sys.stdin.buffer;m=sys.modules;"
-    '[exec(compile(t,n,"exec"),m.setdefault(n,types.ModuleType(n)).__dict__)for n,t in json.loads(i.readline())];'
-    "m[PACKAGE+'.answer'].main(m[PACKAGE+'.'+PROGRAM].OPERATIONS)"
-)
-"""One line without an exclamation mark, which login shells of all kinds pass on. Modules come first on stdin."""
-PACKAGE = "cwlbalsam.sites.transfers.remote"
-ANSWER_SECONDS = 600.0
+ANSWER_SECONDS = 900.0
 LOCAL: dict[str, Callable[..., Any]] = {**files.OPERATIONS, **arrivals.OPERATIONS}
 """What is quick enough, or needs no ending, for a thread here."""
 
 
-async def ask(endpoint: Endpoint, program: str, operation: str, *, apart: bool = False, **arguments: Any) -> Any:
+async def ask(endpoint: Endpoint, operation: str, *, apart: bool = False, **arguments: Any) -> Any:
     """The answer of an operation at the site. apart: in a process also here, so that cancelling ends it.
 
     Raises TransferError.
@@ -42,60 +30,25 @@ async def ask(endpoint: Endpoint, program: str, operation: str, *, apart: bool =
         except OSError as error:
             trouble, message = trouble_of(error)
             raise TransferError(Trouble(trouble), f"{endpoint.site}: {message}") from error
-    process = await asyncio.create_subprocess_exec(
-        *_command(endpoint, program),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        start_new_session=True,
-    )
-    try:
-        async with asyncio.timeout(None if apart else ANSWER_SECONDS):
-            return await _exchange(endpoint, process, _sources(program) + _line([operation, arguments]))
-    except TimeoutError:
-        raise TransferError(Trouble.SLOW, f"{endpoint.site}: no answer in {ANSWER_SECONDS:.0f} seconds") from None
-    finally:
-        await end(process)
-
-
-def _command(endpoint: Endpoint, program: str) -> list[str]:
-    start = START.replace("PROGRAM", f"'{program}'").replace("PACKAGE", f"'{PACKAGE}'")
-    if endpoint.local:
-        return [sys.executable, "-X", "utf8", "-I", "-c", start]
-    if endpoint.ssh is None:
-        raise TransferError(Trouble.UNFIT, f"site {endpoint.site} has no login, so its files cannot be looked at")
-    words = f"{_interpreter(endpoint.ssh)} -X utf8 -I -c {shlex.quote(start)}"
-    return ["ssh", *options(endpoint.ssh), "--", endpoint.ssh.host, words]
-
-
-def _interpreter(ssh: Ssh) -> str:
-    """The login shell knows what a leading `~/` is."""
-    return f"~/{shlex.quote(ssh.python[2:])}" if ssh.python.startswith("~/") else shlex.quote(ssh.python)
-
-
-@cache
-def _sources(program: str) -> bytes:
-    folder = importlib.resources.files(PACKAGE)
-    return _line([[f"{PACKAGE}.{name}", (folder / f"{name}.py").read_text("utf-8")] for name in ("answer", program)])
-
-
-def _line(value: Any) -> bytes:
-    return json.dumps(value).encode("ascii") + b"\n"
-
-
-async def _exchange(endpoint: Endpoint, process: asyncio.subprocess.Process, request: bytes) -> Any:
-    """stdin stays open until the answer is there: its end would end the program."""
-    assert process.stdin and process.stdout and process.stderr
-    said = asyncio.create_task(process.stderr.read())
-    try:
-        process.stdin.write(request)
-        await process.stdin.drain()
-    except (BrokenPipeError, ConnectionResetError):
-        pass  # it has ended, and its messages say why
-    printed = await process.stdout.read()
-    process.stdin.close()
-    text = (await said).decode("utf-8", "replace")
-    return parse_answer(endpoint.site, printed, text)
+    idle = idle_sessions(endpoint)
+    while True:
+        used = bool(idle)
+        session = idle.pop() if used else await Session.start(endpoint)
+        try:
+            async with asyncio.timeout(None if apart else ANSWER_SECONDS):
+                printed, said = await session.exchange(operation, arguments)
+        except BaseException as error:
+            await session.end()
+            if isinstance(error, TimeoutError):
+                message = f"{endpoint.site}: no answer in {ANSWER_SECONDS:.0f} seconds"
+                raise TransferError(Trouble.SLOW, message) from None
+            raise
+        if session.alive:
+            idle.append(session)
+            return parse_answer(endpoint.site, printed, said)
+        await session.end()
+        if not used:  # one that had waited may have lost its connection long ago
+            return parse_answer(endpoint.site, printed, said)
 
 
 def parse_answer(site: str, printed: bytes, said: str) -> Any:
@@ -171,7 +124,7 @@ class Asked:
 
 async def measure(load: Load) -> tuple[int, int]:
     """(files, bytes) that have arrived, if only in part. Raises TransferError."""
-    answer = await ask(load.target, "files", "measure", folder=load.stage)
+    answer = await ask(load.target, "measure", folder=load.stage)
     return convert(load.target.site, answer, tuple[int, int])  # type: ignore[no-any-return]
 
 

@@ -39,9 +39,9 @@ async def start(load: Load) -> Transfer:
     if load.target.can_be_asked:
         assert load.source.web is not None
         files = [[url(load.source.web, parcel.path), parcel.name, parcel.size] for parcel in load.parcels]
-        return Asked(ask(load.target, "web", "fetch", apart=True, folder=load.stage, files=files), load)
+        return Asked(ask(load.target, "fetch", apart=True, folder=load.stage, files=files), load)
     files = [[parcel.path, parcel.name, parcel.size] for parcel in load.parcels]
-    sent = ask(load.source, "web", "send", apart=True, folder=load.stage, files=files)
+    sent = ask(load.source, "send", apart=True, folder=load.stage, files=files)
     return Asked(sent, load, measured=False)
 
 
@@ -55,5 +55,5 @@ async def settle(load: Load, pairs: Sequence[tuple[str, str]]) -> dict[str, tupl
     web = load.target.web
     assert web is not None
     renames = [[f"{load.stage}.{name}", url(web, path), name] for name, path in pairs]
-    failed = await ask(load.source, "web", "rename", apart=True, pairs=renames)
+    failed = await ask(load.source, "rename", apart=True, pairs=renames)
     return {name: (classify(why), message_of(why)) for name, why in failed.items()}

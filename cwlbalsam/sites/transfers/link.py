@@ -33,7 +33,7 @@ class OnOneFileSystem(Struct, frozen=True):
             raise TransferError(Trouble.UNFIT, "a link would let the copy's writer change the original")
         paths = [[parcel.path, parcel.name] for parcel in load.parcels]
         apart = self.how == "copy"
-        made = ask(load.target, "arrivals", "link", apart=apart, how=self.how, folder=load.stage, paths=paths)
+        made = ask(load.target, "link", apart=apart, how=self.how, folder=load.stage, paths=paths)
         return Asked(made, load)
 
 

@@ -1,5 +1,5 @@
 """Programs that are sent to a site as text and run there: the standard library only, Python 3.8 or newer.
 
-Each answers one request: a line of JSON on stdin, `[operation, arguments]`; the answer is JSON on stdout between two
-NULs. It ends when its stdin does: whoever asked is gone.
+A request is a line of JSON on stdin, `[operation, arguments]`; its answer is JSON on stdout between two NULs. When
+stdin ends, whoever asked is gone.
 """

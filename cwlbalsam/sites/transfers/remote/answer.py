@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import queue
 import sys
 import threading
 from collections.abc import Callable, Mapping
@@ -34,21 +35,22 @@ def trouble_of(error: OSError) -> tuple[str, str]:
     return TROUBLES.get(error.errno or 0, "other"), f"{error.filename}: {what}" if error.filename else what
 
 
-def _end_with_stdin() -> NoReturn:
-    while os.read(0, 4096):
-        pass
-    os._exit(1)
-
-
 def main(operations: Mapping[str, Callable[..., Any]]) -> NoReturn:
-    """Answers one request."""
-    name, arguments = json.loads(sys.stdin.buffer.readline())
-    threading.Thread(target=_end_with_stdin, daemon=True).start()
-    answer: dict[str, Any]
-    try:
-        answer = {"answer": operations[name](**arguments)}
-    except OSError as error:
-        answer = {"trouble": trouble_of(error)}
-    sys.stdout.buffer.write(b"\0" + json.dumps(answer).encode("ascii") + b"\0")
-    sys.stdout.buffer.flush()
+    """Answers one request after the other; ends when stdin does, in the middle of a request, too."""
+    requests: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+    threading.Thread(target=_read, args=(requests,), daemon=True).start()
+    while True:
+        name, arguments = json.loads(requests.get())
+        answer: dict[str, Any]
+        try:
+            answer = {"answer": operations[name](**arguments)}
+        except OSError as error:
+            answer = {"trouble": trouble_of(error)}
+        sys.stdout.buffer.write(b"\0" + json.dumps(answer).encode("ascii") + b"\0")
+        sys.stdout.buffer.flush()
+
+
+def _read(requests: queue.SimpleQueue[bytes]) -> NoReturn:
+    for line in sys.stdin.buffer:
+        requests.put(line)
     os._exit(0)
