@@ -81,9 +81,9 @@ def _children(pid: int) -> list[int]:
 
 
 class Sshd(Daemon):
-    """ssh: how to log in to it, as this user."""
+    """ssh: how to log in to it, as this user. weak: root there may not read what it has no permission for."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, weak: bool = False) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         Path("/run/sshd").mkdir(exist_ok=True) if os.geteuid() == 0 else None
         port = free_port()
@@ -98,6 +98,10 @@ class Sshd(Daemon):
             f"AuthorizedKeysFile {folder}/authorized_keys\nStrictModes no\nUsePAM no\nPasswordAuthentication no\n"
             "PermitRootLogin yes\nMaxSessions 100\nMaxStartups 100\nSubsystem sftp internal-sftp\nPrintMotd no\n"
         )
+        if weak and os.geteuid() == 0:
+            lost = "--bounding-set=-dac_override,-dac_read_search --inh-caps=-all"
+            with (folder / "sshd_config").open("a") as config:
+                config.write(f'ForceCommand setpriv {lost} sh -c "$SSH_ORIGINAL_COMMAND"\n')
         super().__init__([find_server("sshd"), "-D", "-e", "-f", str(folder / "sshd_config")], port, folder / "log")
         self.ssh = Ssh(
             host="127.0.0.1",
@@ -231,7 +235,7 @@ class _Answer(http.server.BaseHTTPRequestHandler):
     def do_PUT(self) -> None:
         left = int(self.headers["Content-Length"])
         refused = self._refused()
-        with open(os.devnull if refused else self._path(self.path), "wb") as file:
+        with (Path(os.devnull) if refused else self._path(self.path)).open("wb") as file:
             while left and (data := self.rfile.read(min(left, 1 << 20))):
                 file.write(data)
                 left -= len(data)

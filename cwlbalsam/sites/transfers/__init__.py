@@ -3,10 +3,11 @@
 from cwlbalsam.sites.transfers import gridftp, http, rsync, scp, tar
 from cwlbalsam.sites.transfers.base import Carrier, Endpoint
 from cwlbalsam.sites.transfers.copy import COPY
+from cwlbalsam.sites.transfers.globus import GLOBUS
 from cwlbalsam.sites.transfers.link import HARDLINK, REFLINK, SYMLINK
 
 _ON_ONE_FILE_SYSTEM: tuple[Carrier, ...] = (REFLINK, HARDLINK, SYMLINK, COPY)
-_BETWEEN_MACHINES: tuple[Carrier, ...] = (scp, rsync, tar, gridftp, http)
+_BETWEEN_MACHINES: tuple[Carrier, ...] = (scp, rsync, tar, gridftp, GLOBUS, http)
 CARRIERS = {carrier.NAME: carrier for carrier in (*_ON_ONE_FILE_SYSTEM, *_BETWEEN_MACHINES)}
 
 

@@ -105,7 +105,8 @@ class Parcel(Struct, frozen=True, kw_only=True):
 class Load(Struct, frozen=True, kw_only=True):
     """What a protocol moves: files only, to a folder at the target that is there.
 
-    aliases: a folder at the source with a link to each file under its parcel's name; "" if there is none.
+    aliases: a folder at the source with a link to each file under its parcel's name; "" if there is none. resumed: an
+    earlier attempt may have left something in the stage.
     """
 
     id: str
@@ -115,6 +116,7 @@ class Load(Struct, frozen=True, kw_only=True):
     stage: str
     aliases: str = ""
     read_only: bool = False
+    resumed: bool = False
 
 
 class State(StrEnum):
@@ -208,6 +210,9 @@ class Carrier(Protocol):
 
     def can(self, source: Endpoint, target: Endpoint) -> str:
         """Why it cannot carry from source to target; "" if it can."""
+
+    def refuses(self, source: Endpoint, path: str) -> str:
+        """Why it cannot carry a file that has this path at the source; "" if it can."""
 
     def guess(self, source: Endpoint, target: Endpoint) -> Figures:
         """What to expect of a link that nothing is known of."""

@@ -41,6 +41,8 @@ async def carry(carrier: Carrier, batch: Batch, watch: Watch, *, resume: bool = 
     the target; `clear` removes it.
     """
     try:
+        if why := carrier.can(batch.source, batch.target):
+            raise TransferError(Trouble.UNFIT, why)
         manifest = make_manifest(list(batch.items), await _look(batch))
         if manifest.entries:
             await _move(carrier, batch, manifest, watch, resume)
@@ -89,6 +91,9 @@ async def _look(batch: Batch) -> list[Found]:
 
 async def _move(carrier: Carrier, batch: Batch, manifest: Manifest, watch: Watch, resume: bool) -> None:
     """Fills in the manifest's results."""
+    _refuse(carrier, batch, manifest)
+    if not manifest.entries:
+        return
     settling = None if batch.target.can_be_asked else cast(Settling, carrier)
     stage = stage_of(batch) if settling is None else settling.stage(batch.target, batch.id)
     aliases = aliases_of(batch) if carrier.ALIASED and batch.source.can_be_asked else ""
@@ -100,11 +105,11 @@ async def _move(carrier: Carrier, batch: Batch, manifest: Manifest, watch: Watch
         stage=stage,
         aliases=aliases,
         read_only=batch.read_only,
+        resumed=resume and carrier.RESUMES,
     )
-    empty = not (resume and carrier.RESUMES)
     steps = []
     if settling is None:
-        steps.append(ask(batch.target, "prepare", folder=stage, empty=empty, size=manifest.size))
+        steps.append(ask(batch.target, "prepare", folder=stage, empty=not load.resumed, size=manifest.size))
     if aliases:
         paths = [[parcel.name, parcel.path] for parcel in manifest.parcels]
         steps.append(ask(batch.source, "alias", folder=aliases, paths=paths))
@@ -114,6 +119,16 @@ async def _move(carrier: Carrier, batch: Batch, manifest: Manifest, watch: Watch
     changed = await _changed(batch, manifest)
     entries = _without(manifest, batch, changed, entries)
     await _settle(carrier, load, batch, manifest, entries, settling)
+
+
+def _refuse(carrier: Carrier, batch: Batch, manifest: Manifest) -> None:
+    """Leave out what this protocol cannot carry."""
+    whys = {parcel.name: carrier.refuses(batch.source, parcel.path) for parcel in manifest.parcels}
+    refused = {name: (Trouble.UNFIT, why) for name, why in whys.items() if why}
+    if refused:
+        manifest.entries = _without(manifest, batch, refused)
+        going = {name for entry in manifest.entries.values() for name in entry.names()}
+        manifest.parcels = [parcel for parcel in manifest.parcels if parcel.name in going]
 
 
 async def _all(steps: list[Any]) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from cwlbalsam.jobs.links import Figures
-from cwlbalsam.sites.transfers.base import Endpoint, Load, Transfer, TransferError, Trouble
+from cwlbalsam.sites.transfers.base import Endpoint, Load, Transfer, TransferError
 from cwlbalsam.sites.transfers.hand import measure
 from cwlbalsam.sites.transfers.process import Running, Stage, is_installed, start_commands
 
@@ -31,14 +31,18 @@ def can(source: Endpoint, target: Endpoint) -> str:
     return "" if is_installed(COMMAND) else f"{COMMAND} is not installed here"
 
 
+def refuses(source: Endpoint, path: str) -> str:
+    """A line break, which no line of the protocol can hold, unless files get plain names at their source."""
+    if source.can_be_asked or not {"\n", "\r"} & set(path):
+        return ""
+    return f"GridFTP has no file names with line breaks: {path!r}"
+
+
 def guess(source: Endpoint, target: Endpoint) -> Figures:
     return Figures(latency_seconds=0.3, file_seconds=1.5e-3, bytes_per_second=3e8)
 
 
 def url(endpoint: Endpoint, path: str) -> str:
-    """Raises TransferError for a name that no line of the protocol can hold."""
-    if "\n" in path or "\r" in path:
-        raise TransferError(Trouble.UNFIT, f"GridFTP has no file names with line breaks: {path!r}")
     escaped = quote(os.fsencode(path), safe="/")
     if endpoint.local and not endpoint.gridftp:
         return f"file://{escaped}"

@@ -23,6 +23,16 @@ def can(source: Endpoint, target: Endpoint) -> str:
     return f"no web server of {source.site} that {target.site} could ask"
 
 
+def refuses(source: Endpoint, path: str) -> str:
+    """What the source's server does not show."""
+    try:
+        if source.web is not None:
+            url(source.web, path)
+    except TransferError as error:
+        return error.message
+    return ""
+
+
 def guess(source: Endpoint, target: Endpoint) -> Figures:
     return Figures(latency_seconds=0.3, file_seconds=2e-3, bytes_per_second=1e8)
 

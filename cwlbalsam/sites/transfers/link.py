@@ -24,6 +24,9 @@ class OnOneFileSystem(Struct, frozen=True):
             return f"{target.site} has no login"
         return ""
 
+    def refuses(self, source: Endpoint, path: str) -> str:
+        return ""
+
     def guess(self, source: Endpoint, target: Endpoint) -> Figures:
         return self.figures
 

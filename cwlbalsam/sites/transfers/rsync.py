@@ -21,6 +21,11 @@ def can(source: Endpoint, target: Endpoint) -> str:
     return can_scp(source, target)
 
 
+def refuses(source: Endpoint, path: str) -> str:
+    """Nothing: it sees plain names only."""
+    return ""
+
+
 def guess(source: Endpoint, target: Endpoint) -> Figures:
     return Figures(latency_seconds=0.4, file_seconds=2e-4, bytes_per_second=9.5e7)
 

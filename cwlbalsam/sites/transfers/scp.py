@@ -25,6 +25,11 @@ def can(source: Endpoint, target: Endpoint) -> str:
     return ""
 
 
+def refuses(source: Endpoint, path: str) -> str:
+    """Nothing: it sees plain names only."""
+    return ""
+
+
 def guess(source: Endpoint, target: Endpoint) -> Figures:
     return Figures(latency_seconds=0.3, file_seconds=3e-3, bytes_per_second=1e8)
 

@@ -21,6 +21,11 @@ def can(source: Endpoint, target: Endpoint) -> str:
     return ""
 
 
+def refuses(source: Endpoint, path: str) -> str:
+    """Nothing: it sees plain names only."""
+    return ""
+
+
 def guess(source: Endpoint, target: Endpoint) -> Figures:
     hops = (not source.local) + (not target.local)
     return Figures(latency_seconds=0.05 + 0.25 * hops, file_seconds=1e-4, bytes_per_second=9e7)
