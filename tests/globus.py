@@ -31,14 +31,7 @@ class GlobusService:
 
     def __init__(self) -> None:
         self.collections: dict[str, Path] = {}
-        self.consents: list[str] = []
-        self.expired: set[str] = set()
-        self.paused = False
-        self.forbidden: set[str] = set()
-        self.fail_after: int | None = None
-        self.damage = False
-        self.down = False
-        self.seconds_per_file = 0.0
+        self.mend()
         self.tasks: dict[str, dict[str, Any]] = {}
         self.granted: list[dict[str, str]] = []
         self.secrets = {"service": "s3cret"}
@@ -52,6 +45,17 @@ class GlobusService:
         self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answer)
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}/"
         self._serving = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05})
+
+    def mend(self) -> None:
+        """No faults."""
+        self.consents: list[str] = []
+        self.expired: set[str] = set()
+        self.paused = False
+        self.forbidden: set[str] = set()
+        self.fail_after: int | None = None
+        self.damage = False
+        self.down = False
+        self.seconds_per_file = 0.0
 
     def start(self) -> None:
         self._serving.start()
@@ -91,8 +95,8 @@ class GlobusService:
             "expires_in": 172_800,
             "token_type": "Bearer",
         }
-        if form["grant_type"] == "refresh_token":
-            return main
+        if form["grant_type"] == "refresh_token" or form.get("scope") == ALL:
+            return {**main, "other_tokens": []}
         auth = {**main, "scope": "openid", "resource_server": "auth.globus.org"}
         token = jwt.encode({**who, "exp": int(time.time()) + 1000}, self._key, algorithm="RS512")
         return {**main, "other_tokens": [auth], "id_token": token, "state": "_default"}

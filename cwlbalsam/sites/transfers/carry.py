@@ -30,6 +30,8 @@ from cwlbalsam.sites.transfers.remote.files import PLACE
 
 POLL_SECONDS = 1.0
 SLOWEST_POLL_SECONDS = 10.0
+FULL_BYTES = 4 << 20
+"""A disk with less room than this counts as full, if a transfer to it has failed."""
 STALL_SECONDS = 300.0
 """A transfer of which nothing arrives for so long is ended."""
 
@@ -114,11 +116,25 @@ async def _move(carrier: Carrier, batch: Batch, manifest: Manifest, watch: Watch
         paths = [[parcel.name, parcel.path] for parcel in manifest.parcels]
         steps.append(ask(batch.source, "alias", folder=aliases, paths=paths))
     await _all(steps)
-    skipped = await _watched(await carrier.start(load), watch) if manifest.parcels else {}
+    skipped = {}
+    if manifest.parcels:
+        try:
+            skipped = await _watched(await carrier.start(load), watch)
+        except TransferError as error:
+            if error.trouble is Trouble.OTHER and settling is None:  # many tools do not say that the disk is full
+                await _find_room(batch.target, stage, error.message)
+            raise
     entries = _without(manifest, batch, skipped)
     changed = await _changed(batch, manifest)
     entries = _without(manifest, batch, changed, entries)
     await _settle(carrier, load, batch, manifest, entries, settling)
+
+
+async def _find_room(target: Endpoint, stage: str, message: str) -> None:
+    """Raises TransferError if the disk is full."""
+    free = convert(target.site, await ask(target, "room", folder=stage), int)
+    if free < FULL_BYTES:
+        raise TransferError(Trouble.FULL, f"{target.site}: No space left on device ({free} bytes): {message}")
 
 
 def _refuse(carrier: Carrier, batch: Batch, manifest: Manifest) -> None:

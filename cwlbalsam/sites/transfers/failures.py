@@ -10,13 +10,13 @@ _SIGNS: tuple[tuple[Trouble, str], ...] = (
         Trouble.LOGIN,
         r"permission denied \((?:publickey|password|keyboard|gssapi|hostbased)|host key verification failed"
         r"|too many authentication failures|no such identity|authentication failed|authenticationfailed"
-        r"|consent ?required|login (?:required|incorrect)|530[- ]|\b401\b|credentials? (?:has |have )?expired",
+        r"|consent ?required|login (?:required|incorrect)|530[- ]|(?:^|: )401 |credentials? (?:has |have )?expired",
     ),
     (
         Trouble.UNREACHABLE,
         r"connection refused|could not resolve|name or service not known|no route to host|network is unreachable"
         r"|connection timed out|operation timed out|temporary failure in name resolution|control socket connect"
-        r"|unable to connect|kex_exchange_identification|host is down|\b50[234]\b|ssh_exchange_identification",
+        r"|unable to connect|kex_exchange_identification|host is down|(?:^|: )50[234] |ssh_exchange_identification",
     ),
     (
         Trouble.CUT,
@@ -24,14 +24,17 @@ _SIGNS: tuple[tuple[Trouble, str], ...] = (
         r"|connection to .* closed|end of file|unexplained error|incomplete ?read|timeout, server|mux_client"
         r"|connection unexpectedly|an end-of-file was reached|error in socket|client_loop|eof occurred",
     ),
-    (Trouble.MISSING, r"no such file|not found|does not exist|\b404\b|not a directory"),
-    (Trouble.DENIED, r"permission denied|operation not permitted|access denied|\b403\b|read-only file system|is a dir"),
+    (Trouble.MISSING, r"no such file|not found|does not exist|(?:^|: )(?:404|410) |not a directory"),
+    (
+        Trouble.DENIED,
+        r"permission denied|operation not permitted|access denied|(?:^|: )403 |read-only file system|is a dir",
+    ),
     (Trouble.CHANGED, r"file (?:shrank|removed|changed)|changed as we read|vanished"),
     (Trouble.CORRUPT, r"checksum|verification (?:failed|mismatch)|corrupt"),
     (
         Trouble.UNFIT,
         r"command not found|not supported|unsupported|invalid cross-device|operation not supported|cross-device link"
-        r"|inappropriate ioctl|501 |unrecognized option|unknown option",
+        r"|inappropriate ioctl|(?:^|: )(?:405|501) |unrecognized option|unknown option",
     ),
 )
 _PATTERNS = tuple((trouble, re.compile(pattern, re.IGNORECASE)) for trouble, pattern in _SIGNS)

@@ -2,7 +2,9 @@
 
 import asyncio
 import os
+import shutil
 import subprocess
+import tempfile
 from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,8 @@ from tests.conftest import missing
 from tests.globus import GlobusService
 from tests.servers import Daemon, GridFtpServer, Sshd, WebServer, find_server, serving
 
+MEMORY = Path("/dev/shm")
+ROOM_BYTES = 10 << 30
 PROGRAMS = ("sshd", "scp", "rsync", "globus-gridftp-server", "globus-url-copy")
 ROUTES = (
     *((name, "home", "there") for name in ("hardlink", "symlink", "copy")),
@@ -37,7 +41,8 @@ SITES = ("home", "there", "a", "b", "weak", "store", "vault")
 class Sites:
     """The servers, and an endpoint for each site, all below one folder.
 
-    there: another folder of this machine. weak: its user may not read everything. store: reached by HTTP alone; vault: by Globus alone.
+    there: another folder of this machine. weak: its user may not read everything. store: reached by HTTP alone; vault:
+    by Globus alone.
     """
 
     def __init__(self, top: Path) -> None:
@@ -75,20 +80,21 @@ class Sites:
 
 
 @pytest.fixture(scope="session")
-def sites(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sites]:
-    """The same servers for all tests of one process."""
+def sites() -> Iterator[Sites]:
+    """The same servers for all tests of one process. In memory, if there is room: disks slow down by such tests."""
     lacking = [name for name in PROGRAMS if not find_server(name)]
     if lacking:
         missing(f"the tests of transfers need {', '.join(lacking)}: run scripts/servers as root")
-    top = tmp_path_factory.mktemp("sites")
-    os.environ["XDG_RUNTIME_DIR"] = str(top)
-    found = Sites(top)
-    found.globus.start()
-    with serving(*found.servers()):
-        yield found
-        for server in found.sshd.values():
-            subprocess.run(close_command(server.ssh), capture_output=True, check=False)
-    found.globus.kill()
+    roomy = MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > ROOM_BYTES
+    with tempfile.TemporaryDirectory(prefix="sites-", dir=MEMORY if roomy else None) as folder:
+        os.environ["XDG_RUNTIME_DIR"] = folder
+        found = Sites(Path(folder))
+        found.globus.start()
+        with serving(*found.servers()):
+            yield found
+            for server in found.sshd.values():
+                subprocess.run(close_command(server.ssh), capture_output=True, check=False)
+        found.globus.kill()
 
 
 @pytest.fixture(scope="session")

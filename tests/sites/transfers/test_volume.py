@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.sites.transfers.conftest import Workplace
+from tests.sites.transfers.conftest import Sites, Workplace
 
 pytestmark = pytest.mark.servers
 Make = Callable[[tuple[str, str, str]], Workplace]
@@ -41,9 +41,9 @@ def test_a_directory_of_five_thousand_files_arrives_as_one(workplace: Make, rout
 
 
 @pytest.fixture(scope="module")
-def large(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def large(sites: Sites) -> Iterator[Path]:
     """4 GiB and a byte, most of it a hole, with something at its ends, its middle and around 2 and 4 GiB."""
-    path = tmp_path_factory.mktemp("large") / "large"
+    path = sites.top / "large"
     with path.open("wb") as file:
         for at in (0, 1 << 30, (2 << 30) - 4, (4 << 30) - 7):
             file.seek(at)

@@ -82,19 +82,26 @@ def place(folder: str, entries: list[dict[str, Any]], own: bool) -> list[tuple[s
     entries: {target, mode, mtime, size, sha1, name or members}; members: [path, kind, size, mtime, mode, text, name].
     own: false if they may be links to someone else's file. For each [trouble or "", message, sha1].
     """
+    folders: set[str] = set()
+
+    def one(entry: dict[str, Any]) -> tuple[str, str, str]:
+        return _placed(folder, entry, own, folders)
+
+    if not any(entry["sha1"] for entry in entries):  # a thread for a rename would only take time
+        return list(map(one, entries))
     with ThreadPoolExecutor(THREADS) as pool:
-        return list(pool.map(lambda entry: _placed(folder, entry, own), entries))
+        return list(pool.map(one, entries))
 
 
-def _placed(folder: str, entry: dict[str, Any], own: bool) -> tuple[str, str, str]:
+def _placed(folder: str, entry: dict[str, Any], own: bool, folders: set[str]) -> tuple[str, str, str]:
     try:
         if "members" in entry:
-            _build(folder, entry, own)
+            _build(folder, entry, own, folders)
             return "", "", ""
         arrived = os.path.join(folder, entry["name"])
         sha1 = _verified(arrived, entry["size"], entry["sha1"])
         _dress(arrived, entry["mode"], entry["mtime"], own)
-        _rename(arrived, entry["target"])
+        _rename(arrived, entry["target"], folders)
         return "", "", sha1
     except ValueError as error:
         return "corrupt", f"{entry['target']}: {error}", ""
@@ -132,18 +139,18 @@ def _dress(path: str, mode: int | None, mtime: int | None, own: bool) -> None:
             os.utime(path, ns=(mtime, mtime))
 
 
-def _build(folder: str, entry: dict[str, Any], own: bool) -> None:
+def _build(folder: str, entry: dict[str, Any], own: bool, folders: set[str]) -> None:
     """A directory grows beside the stage, and is renamed whole."""
     name = hashlib.sha256(os.fsencode(entry["target"])).hexdigest()
     tree = os.path.join(os.path.dirname(folder), f"tree-{name}")
     shutil.rmtree(tree, ignore_errors=True)
     os.makedirs(tree)
-    folders = []
+    inner = []
     for path, kind, size, mtime, mode, text, name in entry["members"]:
         target = os.path.join(tree, path)
         if kind == "directory":
             os.mkdir(target)
-            folders.append((target, mode, mtime))
+            inner.append((target, mode, mtime))
         elif kind == "link":
             os.symlink(text, target)
         else:
@@ -151,15 +158,19 @@ def _build(folder: str, entry: dict[str, Any], own: bool) -> None:
             _verified(arrived, size, "")
             _dress(arrived, mode, mtime, own)
             os.rename(arrived, target)
-    for target, mode, mtime in reversed(folders):
+    for target, mode, mtime in reversed(inner):
         os.chmod(target, mode | 0o700)
         os.utime(target, ns=(mtime, mtime))
     os.chmod(tree, (0o777 if entry["mode"] is None else entry["mode"]) | 0o700)
-    _rename(tree, entry["target"])
+    _rename(tree, entry["target"], folders)
 
 
-def _rename(arrived: str, target: str) -> None:
-    os.makedirs(os.path.dirname(target), exist_ok=True)
+def _rename(arrived: str, target: str, folders: set[str]) -> None:
+    """folders: those that are known to be there."""
+    above = os.path.dirname(target)
+    if above not in folders:
+        os.makedirs(above, exist_ok=True)
+        folders.add(above)
     if os.path.isdir(target) and not os.path.islink(target):
         old = arrived + ".old"
         os.rename(target, old)
@@ -171,7 +182,7 @@ def _rename(arrived: str, target: str) -> None:
     except OSError as error:
         if error.errno != errno.EXDEV:
             raise
-        beside = f"{os.path.dirname(target)}/.{os.path.basename(target)[:50]}.part-{os.getpid()}"
+        beside = f"{above}/.{os.path.basename(target)[:50]}.part-{os.getpid()}"
         if os.path.isdir(arrived):
             shutil.copytree(arrived, beside, symlinks=True)
         else:

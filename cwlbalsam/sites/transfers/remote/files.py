@@ -92,12 +92,17 @@ def prepare(folder: str, empty: bool, size: int) -> tuple[int, int]:
         discard(folder)
     os.makedirs(folder, mode=0o700, exist_ok=True)
     there = measure(folder)
-    disk = os.statvfs(folder)
-    free = disk.f_bavail * disk.f_frsize
+    free = room(folder)
     if size - there[1] > free:
         lacking = f"{size - there[1]} bytes are to come, {free} are free"
         raise OSError(errno.ENOSPC, f"No space left on device: {lacking}", folder)
     return there
+
+
+def room(folder: str) -> int:
+    """Free bytes of its file system."""
+    disk = os.statvfs(folder)
+    return disk.f_bavail * disk.f_frsize
 
 
 def alias(folder: str, paths: list[tuple[str, str]]) -> int:
@@ -157,4 +162,6 @@ def _check(folder: str) -> None:
         raise OSError(errno.EPERM, "this is no folder of a transfer", folder)
 
 
-OPERATIONS = {operation.__name__: operation for operation in (inspect, stamps, prepare, alias, measure, discard, sweep)}
+OPERATIONS = {
+    operation.__name__: operation for operation in (inspect, stamps, prepare, room, alias, measure, discard, sweep)
+}
