@@ -43,3 +43,23 @@ def learn(figures: Figures, files: int, size_bytes: int, seconds: float) -> Figu
         bytes_per_second=min(figures.bytes_per_second / transport, MOST_PER_SECOND),
         samples=figures.samples + 1,
     )
+
+
+class TransferRecord(Struct, frozen=True, kw_only=True):
+    """One batch that went over a link, as history keeps it. trouble: "" if all of it arrived.
+
+    files, size_bytes: what has arrived. started: seconds since the epoch. attempt: 0 the first time.
+    """
+
+    batch: str
+    source: str
+    target: str
+    protocol: str
+    started: float
+    seconds: float
+    files: int
+    size_bytes: int
+    attempt: int = 0
+    failed: int = 0
+    trouble: str = ""
+    message: str = ""
