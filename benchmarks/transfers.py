@@ -18,7 +18,7 @@ from cwlbalsam.sites.transfers import CARRIERS
 from cwlbalsam.sites.transfers.base import Batch, Endpoint, Item, Progress
 from cwlbalsam.sites.transfers.carry import carry
 from cwlbalsam.sites.transfers.sessions import end_sessions
-from cwlbalsam.sites.transfers.ssh import close_command, options
+from cwlbalsam.sites.transfers.ssh import close_command
 from tests.servers import GridFtpServer, Sshd, serving
 
 TITLE = "A file of 1 GiB by each protocol and its bare tool; JOBS files of 4 KiB between two ssh sites"
@@ -117,7 +117,7 @@ def _small(sites: Sites, jobs: int) -> list[Path]:
 
 def _by_protocol(sites: Sites, large: Path) -> Iterator[Contest]:
     ssh = sites.sshd["b"].ssh
-    plain = options(ssh, shared=False)
+    plain = ["-F", ssh.config, "-i", ssh.identity, "-o", f"Port={ssh.port}", "-o", f"User={ssh.user}"]
     bare: dict[str, Callable[[Path], list[str]]] = {
         "scp": lambda into: ["scp", "-q", *plain, str(large), f"{ssh.host}:{into}/"],
         "rsync": lambda into: ["rsync", f"--rsh=ssh {' '.join(plain)}", str(large), f"{ssh.host}:{into}/"],

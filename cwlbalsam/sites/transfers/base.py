@@ -95,11 +95,15 @@ class Batch(Struct, frozen=True, kw_only=True):
 
 
 class Parcel(Struct, frozen=True, kw_only=True):
-    """One file on its way. path: absolute, at the source; name: a plain word, in the folder where it arrives."""
+    """One file on its way. path: absolute, at the source; name: a plain word, in the folder where it arrives.
+
+    holes: parts of it take no room on disk.
+    """
 
     path: str
     name: str
     size: int | None
+    holes: bool = False
 
 
 class Load(Struct, frozen=True, kw_only=True):

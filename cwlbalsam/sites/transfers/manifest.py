@@ -20,6 +20,7 @@ class Found(Struct, frozen=True):
     size: Count | None = None
     mtime: int | None = None
     mode: Mode | None = None
+    holes: bool = False
     members: list[Member] | None = None
 
 
@@ -74,7 +75,7 @@ def _entry(manifest: Manifest, item: Item, found: Found) -> Entry:
     if None not in (item.size, found.size) and item.size != found.size:
         raise TransferError(Trouble.CHANGED, f"{item.source} has {found.size} bytes, it had {item.size}")
     size = found.size if item.size is None else item.size
-    name = _add(manifest, item.source, size)
+    name = _add(manifest, item.source, size, found.holes)
     if not item.checksum and found.size is not None and found.mtime is not None:
         manifest.stamps[item.source] = (found.size, found.mtime)
     return Entry(item.target, size, found.mtime, found.mode, sha1=item.checksum, name=name)
@@ -96,9 +97,9 @@ def _directory(manifest: Manifest, item: Item, found: Found) -> Entry:
     return Entry(item.target, found.size, found.mtime, found.mode, members=members)
 
 
-def _add(manifest: Manifest, path: str, size: int | None) -> str:
+def _add(manifest: Manifest, path: str, size: int | None, holes: bool = False) -> str:
     name = str(len(manifest.parcels))
-    manifest.parcels.append(Parcel(path=path, name=name, size=size))
+    manifest.parcels.append(Parcel(path=path, name=name, size=size, holes=holes))
     return name
 
 

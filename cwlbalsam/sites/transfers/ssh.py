@@ -6,10 +6,12 @@ keys, Kerberos), and one stream is faster: see benchmarks/results/transfers.md.
 
 import hashlib
 import os
+import re
 import shlex
 import stat
 import tempfile
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 from cwlbalsam.sites.transfers.base import Ssh, TransferError, Trouble
@@ -27,10 +29,14 @@ OPTIONS = (
 )
 
 
+CIPHERS = "aes128-gcm@openssh.com,aes256-gcm@openssh.com,chacha20-poly1305@openssh.com,aes128-ctr,aes192-ctr,aes256-ctr"
+"""OpenSSH's own, in another order: with a processor's AES instructions GCM is half as fast again as its first choice."""
+
+
 def options(ssh: Ssh, *, shared: bool = True) -> list[str]:
     """What ssh, scp and sftp understand alike. shared: over the connection that others use, too."""
     _refuse_options(ssh)
-    chosen = [*OPTIONS]
+    chosen = [*OPTIONS, *([f"Ciphers={CIPHERS}"] if _has_aes() else [])]
     if shared:
         chosen += ["ControlMaster=auto", f"ControlPersist={PERSIST_SECONDS}", f"ControlPath={control_path(ssh)}"]
     else:
@@ -45,6 +51,15 @@ def options(ssh: Ssh, *, shared: bool = True) -> list[str]:
     if ssh.identity:
         words += ["-i", ssh.identity]
     return words
+
+
+@cache
+def _has_aes() -> bool:
+    """Whether this machine's processor has instructions for AES; a site's has them, too, or it is only slower."""
+    try:
+        return bool(re.search(r"^(flags|Features)\s*:.*\baes\b", Path("/proc/cpuinfo").read_text(), re.MULTILINE))
+    except OSError:
+        return False
 
 
 def _refuse_options(ssh: Ssh) -> None:

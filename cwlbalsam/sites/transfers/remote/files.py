@@ -17,7 +17,7 @@ PLACE = ".transfers"  # in a site's work directory: one folder for each batch on
 
 
 def inspect(items: list[tuple[str, str]]) -> list[dict[str, Any]]:
-    """items: [path, kind]. For each {size, mtime, mode}, with members if a directory, or {trouble}."""
+    """items: (path, kind). For each {size, mtime, mode}, with members if a directory, or {trouble}."""
     return [_inspected(path, kind) for path, kind in items]
 
 
@@ -32,7 +32,8 @@ def _inspected(path: str, kind: str) -> dict[str, Any]:
             raise IsADirectoryError(errno.EISDIR, "it is not a plain file", path)
         if not os.access(path, os.R_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
-        return {"size": found.st_size, "mtime": found.st_mtime_ns, "mode": _mode(found)}
+        holes = found.st_blocks * 512 < found.st_size
+        return {"size": found.st_size, "mtime": found.st_mtime_ns, "mode": _mode(found), "holes": holes}
     except OSError as error:
         return {"trouble": trouble_of(error)}
 
