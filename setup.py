@@ -34,10 +34,9 @@ setup(
         "mpi": ["mpi4py>=4.0", "mpich>=4.2"],
         "globus": ["globus-sdk>=4.0"],
         "test": [
+            "globus-sdk>=4.0",
             "hypothesis",
             "import-linter",
-            "mpi4py>=4.0",
-            "mpich>=4.2",
             "mpi4py>=4.0",
             "mpich>=4.2",
             "mypy",

@@ -8,14 +8,16 @@ from pathlib import Path
 
 import click
 
-from benchmarks import peers
+from benchmarks import peers, transfers
 from benchmarks.compare import Plan, compare
 from benchmarks.experiments import EXPERIMENTS
 from benchmarks.plot import write_plot
 from benchmarks.report import Result, table, this_machine, write
 
 RESULTS = Path(__file__).resolve().parent / "results"
-LIST = "\n".join(f"  {name:12} {made.title} ({made.jobs})" for name, made in EXPERIMENTS.items())
+TITLES = {name: (made.title, made.jobs) for name, made in EXPERIMENTS.items()}
+TITLES["transfers"] = transfers.TITLE, transfers.JOBS
+LIST = "\n".join(f"  {name:12} {title} ({jobs})" for name, (title, jobs) in TITLES.items())
 
 
 def _sizes(_: click.Context, __: click.Parameter, text: str) -> tuple[int, ...]:
@@ -37,7 +39,7 @@ def _runners(_: click.Context, __: click.Parameter, text: str) -> tuple[str, ...
 
 
 @click.command("benchmarks", help=f"Run one of\n\n\b\n{LIST}\n\nJOBS is the number in brackets, or --jobs.")
-@click.argument("experiment", type=click.Choice(list(EXPERIMENTS)), metavar="EXPERIMENT")
+@click.argument("experiment", type=click.Choice(list(TITLES)), metavar="EXPERIMENT")
 @click.option("--jobs", default="", callback=_sizes, metavar="N[,N...]", help="Sizes to measure.")
 @click.option("--against", default="cwltool,floor", show_default=True, callback=_runners, metavar="RUNNER[,RUNNER...]")
 @click.option("--repeat", default=3, show_default=True, type=click.IntRange(min=1), help="Rounds.")
@@ -59,12 +61,18 @@ def main(
     work: Path | None,
     results: Path,
 ) -> None:
-    plan = Plan(jobs=jobs, against=against, repeat=repeat, timeout_seconds=timeout, cache=cache, work=work)
-    rows = compare(experiment, plan, lambda line: click.echo(line, err=True))
-    runners = dict.fromkeys(row.runner for row in rows)
+    def tell(line: str) -> None:
+        click.echo(line, err=True)
+
+    if experiment == "transfers":
+        rows = transfers.measure((jobs or (transfers.JOBS,))[0], repeat, work, tell)
+    else:
+        plan = Plan(jobs=jobs, against=against, repeat=repeat, timeout_seconds=timeout, cache=cache, work=work)
+        rows = compare(experiment, plan, tell)
+    runners = [runner for runner in dict.fromkeys(row.runner for row in rows) if runner in peers.PEERS]
     result = Result(
         experiment=experiment,
-        title=EXPERIMENTS[experiment].title,
+        title=TITLES[experiment][0],
         command=shlex.join(["python", "-m", "benchmarks", *sys.argv[1:]]),
         date=datetime.datetime.now(datetime.UTC).date().isoformat(),
         machine=this_machine(work or Path(tempfile.gettempdir())),

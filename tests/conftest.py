@@ -28,7 +28,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--suite-path", default=default, help="folder of the official CWL v1.2 conformance suite")
 
 
-def _missing(what: str) -> None:
+def missing(what: str) -> None:
     if IN_CI:
         pytest.fail(f"missing in CI: {what}")
     pytest.skip(what)
@@ -39,7 +39,7 @@ def suite(pytestconfig: pytest.Config) -> Path:
     """The official suite's file."""
     path = Path(pytestconfig.getoption("--suite-path")).absolute() / "conformance_tests.yaml"
     if not path.is_file():
-        _missing(f"no conformance suite at {path.parent}")
+        missing(f"no conformance suite at {path.parent}")
     return path
 
 
@@ -51,10 +51,10 @@ def podman() -> None:
         os.environ["CONTAINERS_CONF"] = str(cache / "containers.conf")
         os.environ["CONTAINERS_STORAGE_CONF"] = str(cache / "storage.conf")
     if shutil.which("podman") is None:
-        _missing("podman is not installed")
+        missing("podman is not installed")
     found = subprocess.run(["podman", "image", "exists", "docker.io/debian:stable-slim"], check=False)
     if found.returncode:
-        _missing("podman has no test images: run scripts/images")
+        missing("podman has no test images: run scripts/images")
 
 
 class _Page(http.server.BaseHTTPRequestHandler):
@@ -73,7 +73,7 @@ def outside_page() -> Iterator[None]:
     try:
         server = http.server.ThreadingHTTPServer(("127.0.0.80", 80), _Page)
     except OSError as error:
-        _missing(f"port 80 of 127.0.0.80 cannot be served: {error.strerror}")
+        missing(f"port 80 of 127.0.0.80 cannot be served: {error.strerror}")
     with server:
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()

@@ -5,6 +5,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from cwlbalsam.errors import Problem
+from cwlbalsam.jobs.links import TransferRecord
 
 
 class RunStarted(Struct, frozen=True):
@@ -46,6 +47,33 @@ class JobKept(Struct, frozen=True):
     job: int
 
 
+class TransferStarted(Struct, frozen=True):
+    """A batch of files is on its way. size_bytes: as far as sizes are known."""
+
+    batch: str
+    source: str
+    target: str
+    protocol: str
+    files: int
+    size_bytes: int
+
+
+class TransferProgress(Struct, frozen=True):
+    """message: why it is paused, or what troubles it."""
+
+    batch: str
+    files: int
+    size_bytes: int
+    bytes_per_second: float
+    message: str = ""
+
+
+class TransferEnded(Struct, frozen=True):
+    """Well or not."""
+
+    record: TransferRecord
+
+
 class Warned(Struct, frozen=True):
     problem: Problem
 
@@ -62,7 +90,8 @@ class RunEnded(Struct, frozen=True):
     seconds: float
 
 
-Event = RunStarted | JobsAdded | JobStarted | JobEnded | JobKept | Warned | Interrupted | RunEnded
+TransferEvent = TransferStarted | TransferProgress | TransferEnded
+Event = RunStarted | JobsAdded | JobStarted | JobEnded | JobKept | TransferEvent | Warned | Interrupted | RunEnded
 
 
 class Reporter(Protocol):
