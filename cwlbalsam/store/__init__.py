@@ -6,18 +6,30 @@ from pathlib import Path
 from cwlbalsam.errors import UserError
 from cwlbalsam.store import host as hosts
 from cwlbalsam.store.base import HistoryEntry, Store, StoredJob
+from cwlbalsam.store.choice import read_choice
 from cwlbalsam.store.sqlite import SCHEMA_VERSION, SqliteStore
 
 SCHEMA = Path(__file__).with_name("schema.sql")
 
-__all__ = ["HistoryEntry", "Store", "StoredJob", "open_store"]
+__all__ = ["HistoryEntry", "Store", "StoredJob", "open_sqlite", "open_store"]
 
 
-def open_store(home: Path) -> SqliteStore:
-    """Opens the store under home, makes it if there is none, upgrades it if it is old.
+def open_store(home: Path) -> Store:
+    """Opens the store that home has chosen, makes it if there is none, upgrades it if it is old.
 
-    Raises UserError if home cannot be written, another host has active runs, or the store is too new or broken.
+    Raises UserError if home cannot be written, another host has active runs in SQLite, the PostgreSQL server cannot be
+    started or reached, or the store is too new or broken.
     """
+    choice = read_choice(home)
+    if choice.engine == "sqlite":
+        return open_sqlite(home)
+    from cwlbalsam.store.postgres_home import open_postgres  # and with it SQLAlchemy, which takes its time
+
+    return open_postgres(home, choice)
+
+
+def open_sqlite(home: Path) -> SqliteStore:
+    """Whatever home has chosen."""
     path, holder, host = home / "store.db", home / "store.host", hosts.this_host()
     try:
         home.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -1,4 +1,4 @@
-"""Makes and upgrades the SQLite store; the only module that imports alembic, and rarely imported itself."""
+"""Makes and upgrades stores of both kinds; the only module that imports alembic, and rarely imported itself."""
 
 import sqlite3
 from collections.abc import Callable
@@ -48,10 +48,15 @@ def upgrade(path: Path) -> None:
     _on_connection(path, _upgrade)
 
 
-def _upgrade(connection: Connection) -> None:
+def run_migrations(connection: Connection) -> None:
+    """Makes or upgrades the tables, in the transaction that `connection` is in."""
     config = configuration()
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
+
+
+def _upgrade(connection: Connection) -> None:
+    run_migrations(connection)
     connection.execute(text(f"PRAGMA user_version = {head_version()}"))
 
 

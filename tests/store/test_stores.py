@@ -14,9 +14,14 @@ from cwlbalsam.store.memory import MemoryStore
 RUN = "0199e6a2-0000-7000-8000-000000000001"
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=["memory", "sqlite", "postgres"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    made: Store = MemoryStore() if request.param == "memory" else open_store(tmp_path)
+    if request.param == "memory":
+        made: Store = MemoryStore()
+    elif request.param == "sqlite":
+        made = open_store(tmp_path)
+    else:
+        made = open_store(request.getfixturevalue("empty_postgres"))
     made.put_program("digest", b"program")
     yield made
     made.close()
