@@ -45,7 +45,7 @@ TAKE_NUMBER = _given.on_conflict_do_update(
     index_elements=["id"],
     set_={"last": _given.excluded.last, "used": _given.excluded.used},
     where=writers.c.last < _given.excluded.last,
-)
+).returning(writers.c.last)
 
 
 class Link:
@@ -91,7 +91,7 @@ class Link:
         def attempt(connection: Connection) -> Answer:
             row = {"id": self._writer, "last": number, "used": time.time()}
             with connection.begin():
-                if not connection.execute(TAKE_NUMBER, row).rowcount:
+                if connection.execute(TAKE_NUMBER, row).first() is None:
                     return answers[-1]  # of the attempt that was committed: whichever took the number last
                 answers.append(work(connection))
             return answers[-1]

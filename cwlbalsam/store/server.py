@@ -22,6 +22,7 @@ from cwlbalsam.store.identity import SYSTEM_DATA, server_identity
 USER = "cwlbalsam"
 DATABASE = "postgres"  # initdb makes it; the tables are in a schema of their own
 SOCKETS = Path("/tmp")  # noqa: S108 - TMPDIR differs between shells and batch jobs, and a socket's path is short
+LOCK_NAME = "postmaster.pid"
 PROC = Path("/proc")
 START_SECONDS = 60
 STOP_SECONDS = 60.0
@@ -111,8 +112,8 @@ def start(server: Server) -> None:
     _refuse_other_host(data)
     if running_pid(server):  # its socket was removed by whoever cleans /tmp
         stop(server)
-    identity = server_identity()
-    binaries = find_binaries(identity, _data_version(data))
+    _unlock(data)
+    binaries = find_binaries(server_identity(), _data_version(data))
     _make_sockets(server)
     _write_settings(server)
     mark_holder(_holder(data), this_host())
@@ -143,8 +144,9 @@ def stop(server: Server) -> bool:
 
 def running_pid(server: Server) -> int:
     """The process of the server, 0 if it is not up on this host."""
+    pid = 0
     try:
-        pid = int((Path(server.data) / "postmaster.pid").read_text(encoding="utf-8").split("\n", 1)[0])
+        pid = _locked_by(Path(server.data))
         os.kill(pid, 0)
         # Another process may have got the number since. A dead one that nobody has reaped has no directory.
         return pid if not PROC.is_dir() or (PROC / str(pid) / "cwd").samefile(server.data) else 0
@@ -152,6 +154,23 @@ def running_pid(server: Server) -> int:
         return pid
     except (OSError, ValueError):
         return 0
+
+
+def _locked_by(data: Path) -> int:
+    return int((data / LOCK_NAME).read_text(encoding="utf-8").split("\n", 1)[0])
+
+
+def _unlock(data: Path) -> None:
+    """PostgreSQL takes a dead process for a living one as long as nobody has reaped it, and in a container nobody may.
+
+    That the dead one's children are gone as well, it finds out by its shared memory.
+    """
+    try:
+        state = (PROC / str(_locked_by(data)) / "stat").read_text(encoding="utf-8", errors="replace")
+        if state.rpartition(")")[2].split()[0] == "Z":
+            (data / LOCK_NAME).unlink()
+    except (OSError, ValueError):
+        return
 
 
 def log_tail(server: Server) -> str:
@@ -194,6 +213,8 @@ def _make_sockets(server: Server) -> None:
         mine = found.st_uid == Path(server.data).stat().st_uid and stat.S_ISDIR(found.st_mode)
         if not mine or found.st_mode & 0o077:
             raise UserError(f"{folder} is not a folder of yours alone", hint="remove it") from None
+        for left in folder.iterdir():  # by a server that was killed
+            left.unlink()
 
 
 def _refuse_other_host(data: Path) -> None:
