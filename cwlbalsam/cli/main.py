@@ -26,6 +26,7 @@ COMMANDS = {
     "logs": ("cwlbalsam.cli.logs", "Print what the commands of a run's jobs printed."),
     "kill": ("cwlbalsam.cli.kill", "End running runs."),
     "rm": ("cwlbalsam.cli.rm", "Remove runs and their job directories."),
+    "store": ("cwlbalsam.cli.store", "Move, copy and look at where runs are kept."),
 }
 """name -> (module with the attribute `command`, short help)"""
 

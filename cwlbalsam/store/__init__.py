@@ -9,9 +9,19 @@ from cwlbalsam.store.base import HistoryEntry, Store, StoredJob
 from cwlbalsam.store.choice import read_choice
 from cwlbalsam.store.sqlite import SCHEMA_VERSION, SqliteStore
 
+STORE_NAME = "store.db"
 SCHEMA = Path(__file__).with_name("schema.sql")
 
-__all__ = ["HistoryEntry", "Store", "StoredJob", "open_sqlite", "open_store"]
+__all__ = [
+    "STORE_NAME",
+    "HistoryEntry",
+    "Store",
+    "StoredJob",
+    "bring_up_to_date",
+    "create_sqlite",
+    "open_sqlite",
+    "open_store",
+]
 
 
 def open_store(home: Path) -> Store:
@@ -30,13 +40,13 @@ def open_store(home: Path) -> Store:
 
 def open_sqlite(home: Path) -> SqliteStore:
     """Whatever home has chosen."""
-    path, holder, host = home / "store.db", home / "store.host", hosts.this_host()
+    path, holder, host = home / STORE_NAME, home / "store.host", hosts.this_host()
     try:
         home.mkdir(parents=True, exist_ok=True, mode=0o700)
         hosts.refuse_second_host(holder, host)
         if _version(path) < SCHEMA_VERSION:
             with hosts.locked(home / "store.lock"):
-                _migrate(path)
+                bring_up_to_date(path)
         return SqliteStore(path, holder, host)
     except OSError as error:
         raise UserError(f"cannot use {home}: {error.strerror}", hint="set CWLBALSAM_HOME to another folder") from error
@@ -44,20 +54,20 @@ def open_sqlite(home: Path) -> SqliteStore:
         raise UserError(f"{path}: {error}", hint="set CWLBALSAM_HOME to another folder, or restore a copy") from error
 
 
-def _migrate(path: Path) -> None:
-    """Under the lock, so another process may have been first."""
+def bring_up_to_date(path: Path) -> None:
+    """Makes or upgrades a SQLite store; under the home's lock, where another process may have been first."""
     version = _version(path)
     if version >= SCHEMA_VERSION:
         return
     if not path.exists():
-        _create(path)
+        create_sqlite(path)
         return
     from cwlbalsam.store import migrate
 
     migrate.upgrade(path)
 
 
-def _create(path: Path) -> None:
+def create_sqlite(path: Path) -> None:
     """Makes an empty store, complete or not at all; the same as `migrate.create` without its second of imports."""
     new = path.with_name(f"{path.name}.new")
     new.unlink(missing_ok=True)

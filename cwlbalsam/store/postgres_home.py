@@ -14,6 +14,7 @@ from cwlbalsam.store.sqlite import SCHEMA_VERSION
 try:
     import psycopg as _psycopg  # noqa: F401
     from sqlalchemy import URL, make_url
+    from sqlalchemy.exc import ArgumentError
 
     from cwlbalsam.store.postgres import PostgresStore, prepare_tables
     from cwlbalsam.store.postgres_link import Link
@@ -74,3 +75,18 @@ def chosen_server(home: Path) -> Server:
         what = "SQLite, which has no server" if choice.engine == "sqlite" else "a server that is not its own"
         raise UserError(f"the store of {home} is kept by {what}")
     return choice.server
+
+
+def split_url(given: str) -> tuple[str, str]:
+    """A URL without its password, and the password. Raises UserError, which does not show it."""
+    try:
+        url = make_url(given)
+    except (ArgumentError, ValueError):
+        url = URL.create("unknown")
+    if url.drivername.partition("+")[0] not in ("postgresql", "postgres"):
+        raise UserError("the URL is not of PostgreSQL", hint="it looks like postgresql://USER@HOST:PORT/DATABASE")
+    hidden = url.query.get("password", "")
+    bare = URL.create(
+        DRIVER, url.username, None, url.host, url.port, url.database, url.difference_update_query(["password"]).query
+    )
+    return bare.render_as_string(), str(url.password or hidden or "")

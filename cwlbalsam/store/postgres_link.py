@@ -188,3 +188,12 @@ def server_version(connection: Connection) -> tuple[int, str]:
     )
     number, encoding = row.one()
     return int(number), str(encoding)
+
+
+def set_password(link: Link, password: str) -> None:
+    """Of the role that the link is of; the server sees no more than what it may keep."""
+    with link.connection() as connection, connection.begin():
+        driver: Any = connection.connection.driver_connection
+        role = str(connection.execute(text("SELECT current_user")).scalar())
+        scrambled = driver.pgconn.encrypt_password(password.encode(), role.encode(), b"scram-sha-256").decode()
+        connection.exec_driver_sql(f"ALTER ROLE \"{role}\" PASSWORD '{scrambled}'")
