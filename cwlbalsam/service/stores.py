@@ -101,6 +101,7 @@ def back_up(home: Home, file: Path, tell: Tell) -> None:
         raise UserError(f"{file} exists", hint="name another file, or remove it")
     new = file.with_name(f"{file.name}.{os.getpid()}.new")
     try:
+        new.touch(mode=0o600)
         choice = read_choice(home.path)
         if choice.engine == "sqlite":
             open_sqlite(home.path).close()

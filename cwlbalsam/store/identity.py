@@ -43,6 +43,7 @@ class Identity(Struct, frozen=True, kw_only=True):
             errors="replace",
             check=False,
             cwd="/",  # a working directory that the server's user may enter
+            start_new_session=True,  # a server must not see the Ctrl-C that ends its first user
             user=self.user or None,
             group=pwd.getpwnam(self.user).pw_gid if self.user else None,
             extra_groups=[] if self.user else None,

@@ -38,9 +38,13 @@ def open_link(home: Path, choice: Choice, current: Callable[[], None] = lambda: 
         link = Link(make_url(choice.url).set(drivername=DRIVER), read_secret(home))
     else:
         link = _private_link(home, choice.server, current)
+    prepare = partial(prepare_tables, schema_version=SCHEMA_VERSION)
     try:
-        with link.connection() as connection:
-            prepare_tables(connection, SCHEMA_VERSION)
+        if link.wake is not None:
+            link.repeat(prepare)  # it is up, unless it is killed just now
+        else:
+            with link.connection() as connection:  # what is wrong with an address is told at once
+                prepare(connection)
     except BaseException:
         link.close()
         raise

@@ -49,13 +49,13 @@ TAKE_NUMBER = _given.on_conflict_do_update(
 
 
 class Link:
-    """url: without a password. wake: called before a new attempt to connect; starts a private server, if it is down.
+    """url: without a password. wake: called before a new attempt to connect: starts a private server, if it is down.
 
     Threads may share it; they take turns.
     """
 
-    def __init__(self, url: URL, password: str, wake: Callable[[], None] = lambda: None) -> None:
-        self.url, self._wake = url, wake
+    def __init__(self, url: URL, password: str, wake: Callable[[], None] | None = None) -> None:
+        self.url, self.wake = url, wake
         self._lock = threading.RLock()
         self._writer, self._numbers = uuid.uuid4().hex, itertools.count(1)
         secret = {"password": password} if password else {}
@@ -85,7 +85,6 @@ class Link:
 
     def write(self, work: Work[Answer]) -> Answer:
         """Does `work` in one transaction, exactly once; it may be called more often than that."""
-        number = next(self._numbers)
         answers: list[Answer] = []
 
         def attempt(connection: Connection) -> Answer:
@@ -96,12 +95,13 @@ class Link:
                 answers.append(work(connection))
             return answers[-1]
 
-        return self._patiently(attempt)
+        with self._lock:  # until it is done: numbers must be written in their order
+            number = next(self._numbers)
+            return self._patiently(attempt)
 
-    def try_once(self) -> None:
-        """Connects, so that what is wrong with the address is told at once. Raises UserError."""
-        with self._lock, self._told():
-            self._open()
+    def repeat(self, work: Work[Answer]) -> Answer:
+        """Does `work`, which begins and commits its own transactions, until the server has lived through it."""
+        return self._patiently(work)
 
     @contextmanager
     def connection(self) -> Iterator[Connection]:
@@ -125,7 +125,8 @@ class Link:
             if not again:
                 time.sleep(pause)
                 pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
-                self._wake()
+                if self.wake is not None:
+                    self.wake()
 
     def _open(self) -> Connection:
         if self._connection is not None and (self._connection.invalidated or _is_closed(self._connection)):
@@ -164,6 +165,10 @@ class Link:
 
 def _prepare(connection: Any, _: Any) -> None:
     connection.execute(f"SET search_path TO {SCHEMA}")
+    # Tables grow faster than the planner's statistics of them, and every statement has its index: to sort all jobs that
+    # are offered, for the first 16 of them, took 9 ms instead of 0.3.
+    connection.execute("SET enable_bitmapscan TO off")
+    connection.execute("SET enable_seqscan TO off")
     connection.commit()
 
 

@@ -43,6 +43,8 @@ logging_collector = off
 include_if_exists 'own.conf'
 """
 
+LAUNCH = 'umask 077; "$0" -D "$1" > /dev/null 2>> "$2" < /dev/null & echo $!'
+
 ACCESS = """\
 # Written by cwlbalsam at each start.
 local all {user} peer map=cwlbalsam
@@ -91,7 +93,9 @@ def create_data(server: Server, *, durable: bool = True) -> None:
 
 
 def answers(server: Server) -> bool:
-    """Whether something listens on the server's socket."""
+    """Whether it is up: it has read its data, and listens on its socket."""
+    if _lock_lines(Path(server.data))[-1:] != ["ready"]:
+        return False
     with socket.socket(socket.AF_UNIX) as asking:
         try:
             asking.connect(socket_path(server))
@@ -119,8 +123,8 @@ def start(server: Server) -> None:
     mark_holder(_holder(data), this_host())
     until = time.monotonic() + START_SECONDS
     while True:
-        told = _pg_ctl_start(server, binaries)
-        if not told or answers(server):
+        told = _launch(server, binaries)
+        if not told:
             return
         # What a killed server has left is in use until its last process has noticed.
         if "shared memory" not in told or time.monotonic() > until:
@@ -138,58 +142,68 @@ def stop(server: Server) -> bool:
             if time.monotonic() > until:
                 raise UserError(f"PostgreSQL, process {pid}, does not stop", hint=f"its log is {_log(server)}")
             time.sleep(0.01)
+        shutil.rmtree(server.sockets, ignore_errors=True)
     _holder(Path(server.data)).unlink(missing_ok=True)
     return bool(pid)
 
 
 def running_pid(server: Server) -> int:
     """The process of the server, 0 if it is not up on this host."""
-    pid = 0
+    lines = _lock_lines(Path(server.data))
+    pid = int(lines[0]) if lines and lines[0].isdecimal() and len(lines[0]) < 10 else 0
+    if not pid or _is_dead(pid):
+        return 0
     try:
-        pid = _locked_by(Path(server.data))
-        os.kill(pid, 0)
-        # Another process may have got the number since. A dead one that nobody has reaped has no directory.
+        # Another process may have got the number since.
         return pid if not PROC.is_dir() or (PROC / str(pid) / "cwd").samefile(server.data) else 0
-    except PermissionError:
-        return pid
-    except (OSError, ValueError):
+    except OSError:
         return 0
 
 
-def _locked_by(data: Path) -> int:
-    return int((data / LOCK_NAME).read_text(encoding="utf-8").split("\n", 1)[0])
+def _lock_lines(data: Path) -> list[str]:
+    """What a server has written about itself: first its process, last how far it is."""
+    try:
+        return (data / LOCK_NAME).read_text(encoding="utf-8", errors="replace").split()
+    except OSError:
+        return []
+
+
+def _is_dead(pid: int) -> bool:
+    """Also if nobody has reaped it, which in a container may never happen."""
+    try:
+        os.kill(pid, 0)
+        stat_line = (PROC / str(pid) / "stat").read_text(encoding="utf-8", errors="replace")
+    except ProcessLookupError:
+        return True
+    except OSError:
+        return PROC.is_dir()  # it has ended just now
+    return stat_line.rpartition(")")[2].split()[0] == "Z"
 
 
 def _unlock(data: Path) -> None:
-    """PostgreSQL takes a dead process for a living one as long as nobody has reaped it, and in a container nobody may.
+    """Removes what a dead server has left: PostgreSQL takes it for a living one until somebody reaps it.
 
-    That the dead one's children are gone as well, it finds out by its shared memory.
+    Whether its children are gone as well, the new one finds out by their shared memory.
     """
-    try:
-        state = (PROC / str(_locked_by(data)) / "stat").read_text(encoding="utf-8", errors="replace")
-        if state.rpartition(")")[2].split()[0] == "Z":
-            (data / LOCK_NAME).unlink()
-    except (OSError, ValueError):
-        return
+    pid = "".join(_lock_lines(data)[:1])
+    if pid.isdecimal() and _is_dead(int(pid)):
+        (data / LOCK_NAME).unlink(missing_ok=True)
 
 
-def log_tail(server: Server) -> str:
-    try:
-        return _log(server).read_text(encoding="utf-8", errors="replace")[-2000:]
-    except OSError:
-        return ""
-
-
-def _pg_ctl_start(server: Server, binaries: Binaries) -> str:
-    """Why it has not started; "" if it has."""
+def _launch(server: Server, binaries: Binaries) -> str:
+    """Why it has not started; "" once it is up."""
     log = _log(server)
     before = log.stat().st_size if log.exists() else 0
-    options = ("--pgdata", server.data, "--log", str(log), "--wait", "--timeout", str(START_SECONDS))
-    done = server_identity().run([binaries.path("pg_ctl"), "start", *options])
-    if not done.returncode:
-        return ""
-    said = log.read_bytes()[before:].decode(errors="replace") if log.exists() else ""
-    return f"{done.stdout}{said}"[-2000:]
+    # Not by pg_ctl, which puts the paths into a command of the shell.
+    launched = server_identity().run(["sh", "-c", LAUNCH, binaries.path("postgres"), server.data, str(log)])
+    until = time.monotonic() + START_SECONDS
+    while launched.stdout.strip().isdecimal() and not _is_dead(int(launched.stdout)):
+        if answers(server):
+            return ""
+        if time.monotonic() > until:
+            break
+        time.sleep(0.01)
+    return (log.read_bytes()[before:].decode(errors="replace") if log.exists() else launched.stdout)[-2000:]
 
 
 def _write_settings(server: Server) -> None:

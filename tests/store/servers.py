@@ -26,7 +26,7 @@ def empty(home: Path) -> None:
 @contextmanager
 def server_home() -> Iterator[tuple[Path, Server]]:
     """A home whose store is on a server that is up; all of it is gone at the end."""
-    home = Path(tempfile.mkdtemp(prefix="cwlbalsam-test-"))
+    home = Path(tempfile.mkdtemp(prefix="cwlbalsam-postgres-"))
     server = servers.plan_server(home)
     try:
         servers.create_data(server, durable=False)

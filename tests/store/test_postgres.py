@@ -24,23 +24,35 @@ from cwlbalsam.store.postgres import PostgresStore
 from cwlbalsam.store.schema import metadata
 
 RUN = "0199"
-WRITER = """
-import sys
+WRITERS = """
+import os, sys, traceback
 from pathlib import Path
 from cwlbalsam.jobs.model import BalsamJob, Changes, Move, RunRecord, State
-from cwlbalsam.store import open_store
+from cwlbalsam.store import open_store, postgres_home  # imported once, before the forks
 
-home, run, batches = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
-store = open_store(home)
-store.put_program("digest", b"program")
-record = RunRecord(id=run, name="w", document="w.cwl", program="digest", created=1.0, directory="/d")
-jobs = [BalsamJob(id=n, name=f"a[{n}]", kind="job", process=1, state=State.READY) for n in range(8)]
-store.create_run(record, Changes(jobs=jobs))
-for number in range(batches):
-    moves = [Move(job=n, state=State.RUNNING, time=1.0, attempt=number) for n in range(8)]
-    store.apply(run, Changes(moves=moves))
-store.finish_run(run, "finished", ended=2.0)
-store.close()
+home, processes, batches = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+
+def write(run):
+    store = open_store(home)
+    store.put_program("digest", b"program")
+    record = RunRecord(id=run, name="w", document="w.cwl", program="digest", created=1.0, directory="/d")
+    jobs = [BalsamJob(id=n, name=f"a[{n}]", kind="job", process=1, state=State.READY) for n in range(8)]
+    store.create_run(record, Changes(jobs=jobs))
+    for number in range(batches):
+        moves = [Move(job=n, state=State.RUNNING, time=1.0, attempt=number) for n in range(8)]
+        store.apply(run, Changes(moves=moves))
+    store.finish_run(run, "finished", ended=2.0)
+    store.close()
+
+for number in range(processes):
+    if os.fork() == 0:
+        try:
+            write(f"0199-{number:02}")
+            os._exit(0)
+        except BaseException:
+            traceback.print_exc()
+            os._exit(1)
+sys.exit(sum(os.waitstatus_to_exitcode(os.wait()[1]) for _ in range(processes)))
 """
 
 
@@ -65,11 +77,12 @@ def running(number: int, **fields: Any) -> Changes:
     return Changes(moves=[Move(job=number, state=State.RUNNING, time=1.0, attempt=1, **fields)])
 
 
-def kill(home: Path) -> None:
-    """As the kernel does when memory runs out."""
+def kill(home: Path, *others: int) -> None:
+    """As the kernel does when memory runs out. others: of the server's processes, which else live on for a moment."""
     server = postgres_home.chosen_server(home)
     pid = servers.running_pid(server)
-    os.kill(pid, signal.SIGKILL)
+    for one in (pid, *others):
+        os.kill(one, signal.SIGKILL)
     while servers.running_pid(server) == pid:
         time.sleep(0.01)
 
@@ -119,7 +132,7 @@ def test_a_server_killed_within_a_transaction_loses_nothing(store: PostgresStore
     def work(connection: Connection) -> str:
         postgres_batch.apply(connection, 1, running(0))
         if not calls:
-            kill(empty_postgres)
+            kill(empty_postgres, connection.connection.driver_connection.info.backend_pid)  # type: ignore[union-attr]
         calls.append(connection)
         return f"attempt {len(calls)}"
 
@@ -224,12 +237,26 @@ def test_writers_of_one_run_take_turns(store: PostgresStore, empty_postgres: Pat
 
 
 def test_twenty_processes_write_to_one_store(store: PostgresStore, empty_postgres: Path) -> None:
-    command = [sys.executable, "-c", WRITER, str(empty_postgres)]
-    started = [subprocess.Popen([*command, f"0199-{number:02}", "10"]) for number in range(20)]
-    assert [process.wait() for process in started] == [0] * 20
+    subprocess.run([sys.executable, "-c", WRITERS, str(empty_postgres), "20", "5"], check=True)
     assert [run.status for run in store.runs()] == ["finished"] * 20
     numbers = [event.seq for run in store.runs() for event in store.events(run.id)]
-    assert len(set(numbers)) == 20 * 10 * 8
+    assert len(numbers) == len(set(numbers)) == 20 * 5 * 8
+
+
+def test_twenty_processes_write_while_the_server_is_killed(store: PostgresStore, empty_postgres: Path) -> None:
+    command = [sys.executable, "-c", WRITERS, str(empty_postgres), "20", "20"]
+    writers = subprocess.Popen(command)
+    while len(store.runs()) < 10:
+        time.sleep(0.01)
+    for _ in range(3):
+        kill(empty_postgres)
+        store.runs()
+        time.sleep(0.3)
+    assert writers.wait() == 0
+    assert [run.status for run in store.runs()] == ["finished"] * 20
+    for run in store.runs():
+        attempts = [event.attempt for event in store.events(run.id)]
+        assert attempts == [number for number in range(20) for _ in range(8)]
 
 
 def test_a_store_that_has_moved_meanwhile_takes_no_new_run(store: PostgresStore, empty_postgres: Path) -> None:
