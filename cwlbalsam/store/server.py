@@ -133,7 +133,11 @@ def start(server: Server) -> None:
 
 
 def stop(server: Server) -> bool:
-    """Ends connections and the server; False if it was not up. Raises UserError if it does not end."""
+    """Ends connections and the server; False if it was not up.
+
+    Raises UserError if it does not end, or was started on another host.
+    """
+    _refuse_other_host(Path(server.data))
     pid = running_pid(server)
     if pid:
         os.kill(pid, signal.SIGINT)

@@ -68,8 +68,10 @@ def test_a_server_of_another_host_is_not_started_twice(
     servers.stop(server)
     holder.write_bytes(mark)
     monkeypatch.setattr(servers, "this_host", lambda: host.Host("login2", "other-boot"))
-    with pytest.raises(UserError, match=r"started on host .*, and this is 'login2'"):
-        open_store(postgres_home)
+    for call in (lambda: open_store(postgres_home), lambda: servers.stop(server)):
+        with pytest.raises(UserError, match=r"started on host .*, and this is 'login2'"):
+            call()
+    assert holder.read_bytes() == mark
 
 
 def test_data_that_are_gone_are_not_made_anew(server: Server, postgres_home: Path) -> None:
