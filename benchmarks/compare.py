@@ -118,7 +118,7 @@ class _Trial:
             raise Failed(f"unfinished after {self.plan.timeout_seconds:g} s")
         if sample.exit_code:
             raise Failed(f"exit code {sample.exit_code}: {_last_line(output.with_suffix('.err'))}")
-        if self.case.verb == "advance":
+        if self.case.verb in ("advance", "measure"):
             told = json.loads(output.read_text())
             return msgspec.structs.replace(sample, wall_seconds=told["seconds"], peak_bytes=told["peak_bytes"])
         if self.case.verb == "run":

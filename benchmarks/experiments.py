@@ -9,7 +9,7 @@ from msgspec import Struct
 from benchmarks import documents
 from benchmarks.documents import Files
 
-Verb = Literal["run", "validate", "advance"]
+Verb = Literal["run", "validate", "advance", "measure"]
 
 
 class Case(Struct, frozen=True, kw_only=True):
@@ -17,6 +17,7 @@ class Case(Struct, frozen=True, kw_only=True):
 
     floor: shell commands that do the same work in an empty folder, {cores} at a time; "" where that says nothing.
     cold: cwlbalsam starts with an empty home each time. batch: runners may run jobs side by side.
+    module: for the verb "measure": a module that tells its own time, with its arguments.
     """
 
     name: str
@@ -27,6 +28,7 @@ class Case(Struct, frozen=True, kw_only=True):
     cold: bool = False
     batch: bool = False
     checksums: bool = True
+    module: tuple[str, ...] = ()
 
 
 class Experiment(Struct, frozen=True):
@@ -93,6 +95,26 @@ def _advance(folder: Path, jobs: int) -> list[Case]:
     return [Case(name="scatter", jobs=jobs, files=documents.write_scatter(folder, jobs), verb="advance")]
 
 
+def _measured(name: str, jobs: int, module: str, *arguments: str) -> Case:
+    return Case(name=name, jobs=jobs, verb="measure", module=(f"benchmarks.{module}", "--jobs", str(jobs), *arguments))
+
+
+def _leases(_: Path, jobs: int) -> list[Case]:
+    return [
+        _measured("SQLite, one agent", jobs, "leases", "--engine", "sqlite"),
+        _measured("PostgreSQL, one agent", jobs, "leases", "--engine", "postgres"),
+        _measured("PostgreSQL, two agents", jobs, "leases", "--engine", "postgres", "--agents", "2"),
+    ]
+
+
+def _applies(_: Path, jobs: int) -> list[Case]:
+    return [
+        _measured(f"{name}, {count} writer{'s' * (count > 1)}", jobs, "applies", *engine, "--writers", str(count))
+        for count in (1, 4)
+        for name, engine in (("SQLite", ("--engine", "sqlite")), ("PostgreSQL", ("--engine", "postgres")))
+    ]
+
+
 def _reduce(folder: Path, jobs: int) -> list[Case]:
     return [Case(name="reduce", jobs=jobs + 1, files=documents.write_reduce(folder, jobs), batch=True)]
 
@@ -114,6 +136,8 @@ EXPERIMENTS = {
     "passthrough": Experiment("A file of JOBS MiB through 3 steps that hand it on", 2048, _passthrough),
     "validate": Experiment("Validate JOBS steps of one tool", 1000, _validate),
     "advance": Experiment("The coordinator and its store alone, with workers that answer at once", 20000, _advance),
+    "leases": Experiment("8 clients contend for JOBS jobs, 16 a time; each is leased exactly once", 20000, _leases),
+    "applies": Experiment("The store alone: JOBS jobs start and finish, 64 a transaction", 20000, _applies),
     "nested": Experiment("Scatters of 1,000 commands in a scatter, JOBS in all", 100000, _nested),
     "crossing": Experiment("JOBS expressions, each reading the whole output of JOBS others", 1000, _crossing),
     "reduce": Experiment("A command that takes the files of JOBS others", 1000, _reduce),

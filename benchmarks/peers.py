@@ -36,6 +36,8 @@ def _cwlbalsam(case: Case, place: Place) -> list[str] | None:
     python = [sys.executable, "-m"]
     if case.verb == "advance":
         return [*python, "benchmarks.advance", *_files(case)]
+    if case.verb == "measure":
+        return [*python, *case.module]
     if case.verb == "validate":
         return [*python, "cwlbalsam", "validate", *_files(case)[:1]]
     checksums = [] if case.checksums else ["--no-compute-checksum"]
@@ -44,7 +46,7 @@ def _cwlbalsam(case: Case, place: Place) -> list[str] | None:
 
 def _cwltool(case: Case, place: Place) -> list[str] | None:
     program = [f"{place.bin}/cwltool", "--quiet"]
-    if case.verb == "advance":
+    if case.verb in ("advance", "measure"):
         return None
     if case.verb == "validate":
         return [*program, "--validate", *_files(case)[:1]]

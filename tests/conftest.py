@@ -1,4 +1,4 @@
-"""What tests of several packages need: podman with the local images, a conformance suite, a page of the outside."""
+"""What tests of several packages need: podman with the local images, PostgreSQL, a conformance suite, a web page."""
 
 import http.server
 import os
@@ -55,6 +55,28 @@ def podman() -> None:
     found = subprocess.run(["podman", "image", "exists", "docker.io/debian:stable-slim"], check=False)
     if found.returncode:
         missing("podman has no test images: run scripts/images")
+
+
+@pytest.fixture(scope="session")
+def postgres_home() -> Iterator[Path]:
+    """A home whose store is on a real server of its own."""
+    from cwlbalsam.errors import UserError
+    from tests.store.servers import server_home
+
+    try:
+        with server_home() as (home, _):
+            yield home
+    except UserError as error:
+        _missing(f"PostgreSQL: {error}")
+
+
+@pytest.fixture
+def empty_postgres(postgres_home: Path) -> Path:
+    """The same home, its tables empty."""
+    from tests.store.servers import empty
+
+    empty(postgres_home)
+    return postgres_home
 
 
 class _Page(http.server.BaseHTTPRequestHandler):

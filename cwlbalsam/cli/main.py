@@ -28,6 +28,7 @@ COMMANDS = {
     "kill": ("cwlbalsam.cli.kill", "End running runs."),
     "site": ("cwlbalsam.cli.site", "Describe and look at the places where jobs run."),
     "rm": ("cwlbalsam.cli.rm", "Remove runs and their job directories."),
+    "store": ("cwlbalsam.cli.store", "Move, copy and look at where runs are kept."),
 }
 """name -> (module with the attribute `command`, short help)"""
 

@@ -1,7 +1,8 @@
-"""Makes and upgrades the SQLite store; the only module that imports alembic, and rarely imported itself."""
+"""Makes and upgrades stores of both kinds; the only module that imports alembic, and rarely imported itself."""
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,8 @@ def create(path: Path) -> None:
     """Makes an empty store, complete or not at all."""
     new = path.with_name(f"{path.name}.new")
     new.unlink(missing_ok=True)
-    _on_connection(new, _upgrade)
+    with begin_sqlite(new) as begun:
+        _upgrade(begun)
     connection = sqlite3.connect(new, isolation_level=None)
     connection.execute("PRAGMA journal_mode = WAL")
     connection.close()
@@ -45,17 +47,25 @@ def upgrade(path: Path) -> None:
     source.backup(copy)
     source.close()
     copy.close()
-    _on_connection(path, _upgrade)
+    with begin_sqlite(path) as begun:
+        _upgrade(begun)
 
 
-def _upgrade(connection: Connection) -> None:
+def run_migrations(connection: Connection) -> None:
+    """Makes or upgrades the tables, in the transaction that `connection` is in."""
     config = configuration()
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
+
+
+def _upgrade(connection: Connection) -> None:
+    run_migrations(connection)
     connection.execute(text(f"PRAGMA user_version = {head_version()}"))
 
 
-def _on_connection(path: Path, work: Callable[[Connection], None]) -> None:
+@contextmanager
+def begin_sqlite(path: Path) -> Iterator[Connection]:
+    """A transaction in which nobody else can write; committed at the end."""
     engine = create_engine("sqlite://", creator=lambda: sqlite3.connect(path, timeout=60), poolclass=NullPool)
 
     # sqlite3 would commit before a CREATE TABLE if it began transactions itself.
@@ -68,5 +78,5 @@ def _on_connection(path: Path, work: Callable[[Connection], None]) -> None:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     with engine.begin() as connection:
-        work(connection)
+        yield connection
     engine.dispose()

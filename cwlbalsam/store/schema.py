@@ -1,9 +1,10 @@
-"""The tables. `sqlite.py` writes the same by hand; a test holds the two together.
+"""The tables, on SQLite and on PostgreSQL. `sqlite.py` writes the same by hand; a test holds the two together.
 
 Runs have a UUID outside and an integer inside, which is what the large tables repeat.
 """
 
 from sqlalchemy import (
+    BigInteger,
     Column,
     Float,
     ForeignKey,
@@ -13,9 +14,15 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
+    text,
 )
 
 metadata = MetaData(naming_convention={"ix": "ix_%(table_name)s_%(column_0_N_name)s"})
+
+# A range of ids is what begins with the same characters, whatever the language of the database.
+RunId = Text().with_variant(Text(collation="C"), "postgresql")
+# SQLite's own integer keys have 64 bits, but only under the name INTEGER.
+Sequence = BigInteger().with_variant(Integer, "sqlite")
 
 programs = Table(
     "programs",
@@ -29,7 +36,7 @@ runs = Table(
     "runs",
     metadata,
     Column("key", Integer, primary_key=True),
-    Column("id", Text, nullable=False, unique=True),
+    Column("id", RunId, nullable=False, unique=True),
     Column("name", Text, nullable=False),
     Column("document", Text, nullable=False),
     Column("program", Text, ForeignKey("programs.digest"), nullable=False),
@@ -65,6 +72,10 @@ jobs = Table(
     Column("message", Text, nullable=False),
     Column("outcome", LargeBinary),
     Column("updated", Float, nullable=False),
+    Column("session", Text),  # who may run it: NULL nobody but its run, '' whoever asks first, else a session's id
+    # Jobs of local runs are in neither index.
+    Index("ix_jobs_offered", "run", "id", sqlite_where=text("session = ''"), postgresql_where=text("session = ''")),
+    Index("ix_jobs_held", "session", sqlite_where=text("session > ''"), postgresql_where=text("session > ''")),
     sqlite_with_rowid=False,
 )
 
@@ -80,7 +91,7 @@ edges = Table(
 events = Table(
     "events",
     metadata,
-    Column("seq", Integer, primary_key=True),
+    Column("seq", Sequence, primary_key=True),
     Column("run", Integer, ForeignKey("runs.key"), nullable=False),
     Column("job", Integer, nullable=False),
     Column("state", Integer, nullable=False),
@@ -89,4 +100,25 @@ events = Table(
     Column("message", Text, nullable=False),
     Index(None, "run"),
     sqlite_autoincrement=True,  # a reader's cursor must never see a number again, even after a run was removed
+)
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("agent", Text, nullable=False),
+    Column("host", Text, nullable=False),
+    Column("created", Float, nullable=False),
+    Column("renewed", Float, nullable=False),  # by the agent's clock
+    Column("ttl", Float, nullable=False),  # seconds after `renewed` at which it becomes suspect
+    Column("state", Text, nullable=False),  # open, suspect, closed
+)
+
+# The last transaction of each process that writes; PostgreSQL alone needs it (`postgres_link.py`).
+writers = Table(
+    "writers",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("last", BigInteger, nullable=False),
+    Column("used", Float, nullable=False),
 )

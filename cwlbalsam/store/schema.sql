@@ -4,7 +4,7 @@ CREATE TABLE alembic_version (
     version_num VARCHAR(32) NOT NULL,
     CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num)
 );
-INSERT INTO "alembic_version" VALUES('0001');
+INSERT INTO "alembic_version" VALUES('0002');
 CREATE TABLE edges (
     run INTEGER NOT NULL,
     parent INTEGER NOT NULL,
@@ -37,6 +37,7 @@ CREATE TABLE jobs (
     message TEXT NOT NULL,
     outcome BLOB,
     updated FLOAT NOT NULL,
+    session TEXT,
     PRIMARY KEY (run, id),
     FOREIGN KEY(run) REFERENCES runs ("key")
 )
@@ -70,6 +71,24 @@ CREATE TABLE runs (
     UNIQUE (id),
     FOREIGN KEY(program) REFERENCES programs (digest)
 );
+CREATE TABLE sessions (
+    id TEXT NOT NULL,
+    agent TEXT NOT NULL,
+    host TEXT NOT NULL,
+    created FLOAT NOT NULL,
+    renewed FLOAT NOT NULL,
+    ttl FLOAT NOT NULL,
+    state TEXT NOT NULL,
+    PRIMARY KEY (id)
+);
+CREATE TABLE writers (
+    id TEXT NOT NULL,
+    last BIGINT NOT NULL,
+    used FLOAT NOT NULL,
+    PRIMARY KEY (id)
+);
 CREATE INDEX ix_runs_program ON runs (program);
 CREATE INDEX ix_events_run ON events (run);
-PRAGMA user_version = 1;
+CREATE INDEX ix_jobs_offered ON jobs (run, id) WHERE session = '';
+CREATE INDEX ix_jobs_held ON jobs (session) WHERE session > '';
+PRAGMA user_version = 2;

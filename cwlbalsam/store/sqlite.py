@@ -7,7 +7,6 @@ The tables are those of `schema.py`. One connection, one transaction a call; a f
 
 import json
 import sqlite3
-import threading
 import time
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
@@ -30,28 +29,11 @@ from cwlbalsam.store.base import (
     name_pattern,
     only_candidate,
 )
+from cwlbalsam.store.choice import choice_stamp, refuse_if_moved
+from cwlbalsam.store.sqlite_link import SqliteLink
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """The newest migration; stated here so that alembic need not be asked at every start."""
-
-PRAGMAS = (
-    "busy_timeout = 60000",
-    "synchronous = NORMAL",
-    "foreign_keys = ON",
-    "wal_autocheckpoint = 8192",  # pages: the default of 1000 waits for the disk after each few thousand jobs
-)
-
-USERS_ERRORS = frozenset(
-    {
-        sqlite3.SQLITE_BUSY,
-        sqlite3.SQLITE_CANTOPEN,
-        sqlite3.SQLITE_CORRUPT,
-        sqlite3.SQLITE_FULL,
-        sqlite3.SQLITE_IOERR,
-        sqlite3.SQLITE_READONLY,
-    }
-)
-"""Troubles of the disk, not of this program: their extended codes have these in their low byte."""
 
 _FINAL = ", ".join(str(int(state)) for state in sorted(FINAL))
 _BRIEF = "id, name, document, program, created, claimed, directory, outdir, pid, host, status, ended, message"
@@ -103,20 +85,17 @@ class SqliteStore:
     """A `Store` in one file. holder: the file that names the host with active runs."""
 
     def __init__(self, path: Path, holder: Path, host: hosts.Host) -> None:
-        self._path, self._holder, self._host = path, holder, host
-        self._lock = threading.RLock()
+        self.link, self._holder, self._host = SqliteLink(path), holder, host
+        self._stamp = choice_stamp(holder.parent)
         self._keys: dict[str, int] = {}
-        self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-        for pragma in PRAGMAS:
-            self._connection.execute(f"PRAGMA {pragma}")
 
     def close(self) -> None:
-        self._connection.close()
+        self.link.close()
 
     # --- programs ---
 
     def put_program(self, digest: str, body: bytes) -> None:
-        with self._transaction():
+        with self.link.transaction():
             self._do("put_program", digest, body, time.time())
 
     def get_program(self, digest: str) -> bytes:
@@ -145,7 +124,7 @@ class SqliteStore:
     ) -> None:
         key = self._key(run_id)
         with hosts.locked(self._holder.with_suffix(".lock")):
-            with self._transaction():
+            with self.link.transaction():
                 tally = json.dumps(self._rows("counts", key))
                 self._do("finish_run", status, outputs, message, ended, tally, key)
             self._release_host()
@@ -163,7 +142,7 @@ class SqliteStore:
     def remove_run(self, run_id: str) -> None:
         key = self._key(run_id)
         with hosts.locked(self._holder.with_suffix(".lock")):
-            with self._transaction():
+            with self.link.transaction():
                 for table in ("events", "edges", "jobs", "run"):
                     self._do(f"remove_{table}", key)
                 self._do("remove_programs", time.time() - PROGRAM_KEEP_SECONDS)
@@ -174,7 +153,7 @@ class SqliteStore:
 
     def apply(self, run_id: str, changes: Changes) -> None:
         key = self._key(run_id)
-        with self._transaction():
+        with self.link.transaction():
             self._apply(key, changes)
 
     def jobs(self, run_id: str, states: Collection[State] = (), name: str = "") -> list[StoredJob]:
@@ -215,7 +194,7 @@ class SqliteStore:
     # --- inside a transaction ---
 
     def _apply(self, key: int, changes: Changes) -> None:
-        many = self._connection.executemany
+        many = self.link.connection.executemany
         if changes.jobs:
             many(STATEMENTS["insert_job"], (_row_of(key, job) for job in changes.jobs))
         if changes.edges:
@@ -240,7 +219,7 @@ class SqliteStore:
 
     def _refuse(self, key: int, changes: Changes) -> None:
         """Says why a move did not find its job; the transaction is undone, so the states are read as they were."""
-        self._connection.execute("ROLLBACK")
+        self.link.connection.execute("ROLLBACK")
         states = {row[0]: State(row[7]) for row in self._rows("jobs", key)}
         created = {job.id: job.state for job in changes.jobs}
         for move in changes.moves:
@@ -256,33 +235,19 @@ class SqliteStore:
         with hosts.locked(self._holder.with_suffix(".lock")):
             hosts.refuse_second_host(self._holder, self._host)
             hosts.mark_holder(self._holder, self._host)
-            with self._transaction():
+            with self.link.transaction():
+                refuse_if_moved(self._holder.parent, self._stamp)  # whoever moves a store holds its lock meanwhile
                 yield
 
     def _release_host(self) -> None:
         if not self._rows("any_running")[0][0]:
             self._holder.unlink(missing_ok=True)
 
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        with self._lock:
-            try:
-                self._connection.execute("BEGIN IMMEDIATE")
-                yield
-                self._connection.execute("COMMIT")
-            except BaseException as error:
-                if self._connection.in_transaction:
-                    self._connection.execute("ROLLBACK")
-                if getattr(error, "sqlite_errorcode", 0) & 0xFF in USERS_ERRORS:
-                    raise UserError(f"{self._path}: {error}") from error
-                raise
-
     def _do(self, statement: str, *values: Any) -> sqlite3.Cursor:
-        return self._connection.execute(STATEMENTS[statement], values)
+        return self.link.connection.execute(STATEMENTS[statement], values)
 
     def _rows(self, statement: str, *values: Any) -> list[Any]:
-        with self._lock:
-            return self._do(statement, *values).fetchall()
+        return self.link.rows(STATEMENTS[statement], *values)
 
     def _key(self, run_id: str) -> int:
         if run_id not in self._keys:

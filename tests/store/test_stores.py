@@ -1,6 +1,7 @@
 """What holds for every store."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import msgspec
@@ -14,9 +15,14 @@ from cwlbalsam.store.memory import MemoryStore
 RUN = "0199e6a2-0000-7000-8000-000000000001"
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=["memory", "sqlite", "postgres"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    made: Store = MemoryStore() if request.param == "memory" else open_store(tmp_path)
+    if request.param == "memory":
+        made: Store = MemoryStore()
+    elif request.param == "sqlite":
+        made = open_store(tmp_path)
+    else:
+        made = open_store(request.getfixturevalue("empty_postgres"))
     made.put_program("digest", b"program")
     yield made
     made.close()
@@ -185,3 +191,19 @@ def test_a_run_whose_jobs_cannot_be_written_is_not_created(store: Store) -> None
     with pytest.raises(IllegalTransition):
         store.create_run(run_record(), broken)
     assert store.runs() == []
+
+
+def test_threads_may_share_a_store(store: Store) -> None:
+    if isinstance(store, MemoryStore):
+        pytest.skip("it is for one thread")
+    store.create_run(run_record(), Changes(jobs=[job(n, f"a[{n}]") for n in range(8)]))
+
+    def write(number: int) -> None:
+        for attempt in range(20):
+            store.apply(RUN, Changes(moves=[Move(job=number, state=State.RUNNING, time=1.0, attempt=attempt)]))
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(write, range(8)))
+    for number in range(8):
+        attempts = [event.attempt for event in store.events(RUN) if event.job == number]
+        assert attempts == list(range(20))

@@ -43,7 +43,7 @@ def upgrade() -> None:
     )
     op.create_table(
         "events",
-        sa.Column("seq", sa.Integer, primary_key=True),
+        sa.Column("seq", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True),
         sa.Column("run", sa.Integer, sa.ForeignKey("runs.key"), nullable=False),
         sa.Column("job", sa.Integer, nullable=False),
         sa.Column("state", sa.Integer, nullable=False),
@@ -59,7 +59,7 @@ def _create_runs() -> None:
     op.create_table(
         "runs",
         sa.Column("key", sa.Integer, primary_key=True),
-        sa.Column("id", sa.Text, nullable=False, unique=True),
+        sa.Column("id", sa.Text().with_variant(sa.Text(collation="C"), "postgresql"), nullable=False, unique=True),
         sa.Column("name", sa.Text, nullable=False),
         sa.Column("document", sa.Text, nullable=False),
         sa.Column("program", sa.Text, sa.ForeignKey("programs.digest"), nullable=False),
