@@ -67,7 +67,7 @@ def postgres_home() -> Iterator[Path]:
         with server_home() as (home, _):
             yield home
     except UserError as error:
-        _missing(f"PostgreSQL: {error}")
+        missing(f"PostgreSQL: {error}")
 
 
 @pytest.fixture
