@@ -43,7 +43,7 @@ def apply_all(engine: str, jobs: int, writers: int) -> float:
             process.start()
         begin.wait()
         started = time.monotonic()
-        ended = max(told.get() for _ in processes)
+        ended: float = max(told.get() for _ in processes)
         for process in processes:
             process.join()
         check(not any(process.exitcode for process in processes), "a writer has failed")

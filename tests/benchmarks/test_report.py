@@ -1,3 +1,6 @@
+import json
+import subprocess
+import sys
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
@@ -10,6 +13,7 @@ from benchmarks.measure import Sample
 from benchmarks.plot import draw
 from benchmarks.report import Machine, Result, markdown, table
 
+MEASURED = ("leases", "applies")
 MACHINE = Machine(cores=2, memory_gib=24.0, kernel="Linux 6", python="3.11.7", file_system="ext4", load=0.5)
 
 
@@ -60,7 +64,7 @@ def test_a_plot_is_xml_with_one_bar_for_each_time() -> None:
     assert widths[1] == pytest.approx(4 * widths[0], rel=0.01)
 
 
-@pytest.mark.parametrize("name", sorted(set(EXPERIMENTS) - {"passthrough"}))
+@pytest.mark.parametrize("name", sorted(set(EXPERIMENTS) - {"passthrough", *MEASURED}))
 def test_every_experiment_writes_what_it_names(name: str, tmp_path: Path) -> None:
     for case in EXPERIMENTS[name].make(tmp_path, 4):
         assert case.files is not None
@@ -72,3 +76,11 @@ def test_nested_scatters_have_as_many_words_as_there_are_jobs(tmp_path: Path) ->
     files = write_nested(tmp_path, 6)
     assert files.inputs is not None
     assert files.inputs.read_text().count('"w') == 6
+
+
+@pytest.mark.parametrize("name", MEASURED)
+def test_a_module_that_tells_its_own_time_checks_what_it_has_done(name: str, tmp_path: Path) -> None:
+    case = EXPERIMENTS[name].make(tmp_path, 100)[0]
+    one_client = ["--clients", "1"] if name == "leases" else []
+    told = subprocess.run([sys.executable, "-m", *case.module, *one_client], check=True, capture_output=True)
+    assert json.loads(told.stdout)["jobs"] == case.jobs == 100
