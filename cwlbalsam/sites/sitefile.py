@@ -104,12 +104,11 @@ class _Reader:
         if pilots.min > pilots.max:
             where = self.find(node, "pilots") or key
             self.complain(where.start_mark, f"at least {pilots.min} pilots and at most {pilots.max} cannot be kept")
-        work = settings.get("work", "")
-        if work and not work.startswith(("/", "~/")) and work != "~":
-            hint = "begin with / or ~/"
-            self.complain(
-                (self.find(node, "work") or key).start_mark, f"'work' must be an absolute path: {work!r}", hint
-            )
+        for name in ("work", "scratch"):
+            path = settings.get(name, "")
+            if path and not path.startswith(("/", "~/")) and path != "~":
+                where = self.find(node, name) or key
+                self.complain(where.start_mark, f"'{name}' must be an absolute path: {path!r}", "begin with / or ~/")
         host = settings.get("host", "")
         if host.startswith("-"):  # ssh would take it for an option
             self.complain((self.find(node, "host") or key).start_mark, f"{host!r} is no host")
