@@ -24,6 +24,7 @@ COMMANDS = {
     "explain": ("cwlbalsam.cli.explain", "Tell why a job waits or failed, and how to try it again."),
     "report": ("cwlbalsam.cli.report", "Write an HTML page about a run."),
     "logs": ("cwlbalsam.cli.logs", "Print what the commands of a run's jobs printed."),
+    "transfers": ("cwlbalsam.cli.transfers", "Show what was moved between sites."),
     "kill": ("cwlbalsam.cli.kill", "End running runs."),
     "rm": ("cwlbalsam.cli.rm", "Remove runs and their job directories."),
 }

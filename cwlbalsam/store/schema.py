@@ -15,6 +15,8 @@ from sqlalchemy import (
     Text,
 )
 
+from cwlbalsam.store.transfer_tables import add_tables
+
 metadata = MetaData(naming_convention={"ix": "ix_%(table_name)s_%(column_0_N_name)s"})
 
 programs = Table(
@@ -90,3 +92,5 @@ events = Table(
     Index(None, "run"),
     sqlite_autoincrement=True,  # a reader's cursor must never see a number again, even after a run was removed
 )
+
+add_tables(metadata)

@@ -31,7 +31,7 @@ from cwlbalsam.store.base import (
     only_candidate,
 )
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """The newest migration; stated here so that alembic need not be asked at every start."""
 
 PRAGMAS = (
