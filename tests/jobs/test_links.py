@@ -22,8 +22,24 @@ def test_a_transfer_brings_the_figures_nearer_to_what_it_took(
     assert learned.samples == 1
 
 
-@given(FIGURES, FIGURES)
-def test_what_is_learned_again_and_again_is_true(guess: Figures, truth: Figures) -> None:
+REAL = st.builds(
+    Figures,
+    latency_seconds=st.floats(0.05, 30),
+    file_seconds=st.floats(1e-5, 1e-2),
+    bytes_per_second=st.floats(1e6, 1e10),
+)
+WRONG = st.floats(-2, 2).map(lambda power: 10.0**power)
+
+
+@given(REAL, WRONG, WRONG, WRONG)
+def test_a_guess_that_is_wrong_by_a_factor_of_100_becomes_true(
+    truth: Figures, latency: float, file: float, rate: float
+) -> None:
+    guess = Figures(
+        latency_seconds=truth.latency_seconds * latency,
+        file_seconds=truth.file_seconds * file,
+        bytes_per_second=truth.bytes_per_second * rate,
+    )
     small, large = (1000, 10**6), (2, 10**11)
     for _ in range(60):
         for files, size in (small, large):
