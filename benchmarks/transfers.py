@@ -8,6 +8,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 from msgspec import Struct
@@ -18,7 +19,7 @@ from cwlbalsam.sites.transfers import CARRIERS
 from cwlbalsam.sites.transfers.base import Batch, Endpoint, Item, Progress
 from cwlbalsam.sites.transfers.carry import carry
 from cwlbalsam.sites.transfers.sessions import end_sessions
-from cwlbalsam.sites.transfers.ssh import close_command
+from cwlbalsam.sites.transfers.ssh import CIPHERS, close_command
 from tests.servers import GridFtpServer, Sshd, serving
 
 TITLE = "A file of 1 GiB by each protocol and its bare tool; JOBS files of 4 KiB between two ssh sites"
@@ -124,6 +125,7 @@ def _by_protocol(sites: Sites, large: Path) -> Iterator[Contest]:
     }
     for name, argv in bare.items():
         acts = {"cwlbalsam": _ours(name, sites.home, sites.b, [large]), name: _theirs(argv)}
+        acts[f"{name}, our cipher"] = _theirs(partial(_with_cipher, argv))
         if name == "scp" and importlib.util.find_spec("asyncssh"):
             acts["asyncssh"] = _asyncssh(sites, [large])
         yield Contest(f"1 GiB by {name}", 1, acts, LARGE_BYTES)
@@ -135,6 +137,14 @@ def _by_protocol(sites: Sites, large: Path) -> Iterator[Contest]:
     relay = _theirs(lambda into: ["scp", "-q", "-3", *_both(sites), f"A:{path}", f"B:{into}/"])
     acts = {"cwlbalsam": _ours("tar", sites.a, sites.b, [path]), "scp -3": relay}
     yield Contest("1 GiB by tar, site to site", 1, acts, LARGE_BYTES)
+
+
+def _with_cipher(argv: Callable[[Path], list[str]], into: Path) -> list[str]:
+    """What the protocol itself costs is seen where the bare tool has the same cipher."""
+    name, first, *rest = argv(into)
+    if name == "rsync":
+        return [name, f"{first} -o Ciphers={CIPHERS}", *rest]
+    return [name, "-o", f"Ciphers={CIPHERS}", first, *rest]
 
 
 def _many(sites: Sites, paths: list[Path]) -> Iterator[Contest]:

@@ -25,6 +25,7 @@ COMMANDS = {
     "report": ("cwlbalsam.cli.report", "Write an HTML page about a run."),
     "logs": ("cwlbalsam.cli.logs", "Print what the commands of a run's jobs printed."),
     "models": ("cwlbalsam.cli.models", "Show what was learned of how long jobs take."),
+    "transfers": ("cwlbalsam.cli.transfers", "Show what was moved between sites."),
     "kill": ("cwlbalsam.cli.kill", "End running runs."),
     "site": ("cwlbalsam.cli.site", "Describe and look at the places where jobs run."),
     "rm": ("cwlbalsam.cli.rm", "Remove runs and their job directories."),

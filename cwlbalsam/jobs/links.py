@@ -28,15 +28,15 @@ class Figures(Struct, frozen=True, kw_only=True):
 def learn(figures: Figures, files: int, size_bytes: int, seconds: float) -> Figures:
     """The figures after a batch has taken so long.
 
-    The error is shared out by what each part contributes, as a factor: so a batch of small files says little of the
-    rate and a large file little of the cost of a file, and no part ever gets negative.
+    The error is shared out by the square root of what each part contributes, as a factor: so a batch of small files says
+    little of the rate, a large file little of the cost of a file, and no part ever gets negative.
     """
     parts = (figures.latency_seconds, files * figures.file_seconds, size_bytes / figures.bytes_per_second)
     total = sum(parts)
     if total <= 0 or seconds <= 0:
         return figures
     error = seconds / total
-    latency, file, transport = (error ** (LEARNING * part / max(parts)) for part in parts)
+    latency, file, transport = (error ** (LEARNING * (part / max(parts)) ** 0.5) for part in parts)
     return Figures(
         latency_seconds=max(figures.latency_seconds * latency, LEAST),
         file_seconds=max(figures.file_seconds * file, LEAST),

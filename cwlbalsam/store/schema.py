@@ -17,6 +17,8 @@ from sqlalchemy import (
     text,
 )
 
+from cwlbalsam.store.transfer_tables import add_tables
+
 metadata = MetaData(naming_convention={"ix": "ix_%(table_name)s_%(column_0_N_name)s"})
 
 # A range of ids is what begins with the same characters, whatever the language of the database.
@@ -122,3 +124,5 @@ writers = Table(
     Column("last", BigInteger, nullable=False),
     Column("used", Float, nullable=False),
 )
+
+add_tables(metadata)

@@ -32,7 +32,7 @@ from cwlbalsam.store.base import (
 from cwlbalsam.store.choice import choice_stamp, refuse_if_moved
 from cwlbalsam.store.sqlite_link import SqliteLink
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """The newest migration; stated here so that alembic need not be asked at every start."""
 
 _FINAL = ", ".join(str(int(state)) for state in sorted(FINAL))

@@ -121,6 +121,8 @@ async def _move(carrier: Carrier, batch: Batch, manifest: Manifest, watch: Watch
         try:
             skipped = await _watched(await carrier.start(load), watch)
         except TransferError as error:
+            if error.trouble is Trouble.MISSING and batch.source.can_be_asked:  # they were all there a moment ago
+                error.trouble = Trouble.OTHER
             if error.trouble is Trouble.OTHER and settling is None:  # many tools do not say that the disk is full
                 await _find_room(batch.target, stage, error.message)
             raise

@@ -24,6 +24,11 @@ _SIGNS: tuple[tuple[Trouble, str], ...] = (
         r"|connection to .* closed|end of file|unexplained error|incomplete ?read|timeout, server|mux_client"
         r"|connection unexpectedly|an end-of-file was reached|error in socket|client_loop|eof occurred",
     ),
+    (
+        Trouble.UNFIT,
+        r"command not found|not supported|unsupported|invalid cross-device|operation not supported|cross-device link"
+        r"|inappropriate ioctl|(?:^|: )(?:405|501) |unrecognized option|unknown option",
+    ),
     (Trouble.MISSING, r"no such file|not found|does not exist|(?:^|: )(?:404|410) |not a directory"),
     (
         Trouble.DENIED,
@@ -31,11 +36,6 @@ _SIGNS: tuple[tuple[Trouble, str], ...] = (
     ),
     (Trouble.CHANGED, r"file (?:shrank|removed|changed)|changed as we read|vanished"),
     (Trouble.CORRUPT, r"checksum|verification (?:failed|mismatch)|corrupt"),
-    (
-        Trouble.UNFIT,
-        r"command not found|not supported|unsupported|invalid cross-device|operation not supported|cross-device link"
-        r"|inappropriate ioctl|(?:^|: )(?:405|501) |unrecognized option|unknown option",
-    ),
 )
 _PATTERNS = tuple((trouble, re.compile(pattern, re.IGNORECASE)) for trouble, pattern in _SIGNS)
 MESSAGE_LENGTH = 600

@@ -30,7 +30,7 @@ OPTIONS = (
 
 
 CIPHERS = "aes128-gcm@openssh.com,aes256-gcm@openssh.com,chacha20-poly1305@openssh.com,aes128-ctr,aes192-ctr,aes256-ctr"
-"""OpenSSH's own, in another order: with AES instructions GCM is half as fast again as its first choice."""
+"""OpenSSH's own, in another order: with AES instructions in the processor, GCM is half as fast again as its first."""
 
 
 def options(ssh: Ssh, *, shared: bool = True) -> list[str]:
