@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Struct
 
 from benchmarks import peers
-from benchmarks.experiments import EXPERIMENTS, Case
+from benchmarks.experiments import EXPERIMENTS, INSIDE, Case
 from benchmarks.measure import Sample, run_timed
 from benchmarks.outputs import contents, folder_contents, normalise
 
@@ -118,7 +118,7 @@ class _Trial:
             raise Failed(f"unfinished after {self.plan.timeout_seconds:g} s")
         if sample.exit_code:
             raise Failed(f"exit code {sample.exit_code}: {_last_line(output.with_suffix('.err'))}")
-        if self.case.verb == "advance":
+        if self.case.verb in INSIDE:
             told = json.loads(output.read_text())
             return msgspec.structs.replace(sample, wall_seconds=told["seconds"], peak_bytes=told["peak_bytes"])
         if self.case.verb == "run":

@@ -9,7 +9,10 @@ from msgspec import Struct
 from benchmarks import documents
 from benchmarks.documents import Files
 
-Verb = Literal["run", "validate", "advance"]
+Verb = Literal["run", "validate", "advance", "worker"]
+
+INSIDE = frozenset({"advance", "worker"})
+"""Parts of cwlbalsam, measured by a module of that name, which prints the seconds."""
 
 
 class Case(Struct, frozen=True, kw_only=True):
@@ -93,6 +96,10 @@ def _advance(folder: Path, jobs: int) -> list[Case]:
     return [Case(name="scatter", jobs=jobs, files=documents.write_scatter(folder, jobs), verb="advance")]
 
 
+def _worker(folder: Path, jobs: int) -> list[Case]:
+    return [Case(name="scatter", jobs=jobs, files=documents.write_scatter(folder, jobs), verb="worker")]
+
+
 def _reduce(folder: Path, jobs: int) -> list[Case]:
     return [Case(name="reduce", jobs=jobs + 1, files=documents.write_reduce(folder, jobs), batch=True)]
 
@@ -114,6 +121,7 @@ EXPERIMENTS = {
     "passthrough": Experiment("A file of JOBS MiB through 3 steps that hand it on", 2048, _passthrough),
     "validate": Experiment("Validate JOBS steps of one tool", 1000, _validate),
     "advance": Experiment("The coordinator and its store alone, with workers that answer at once", 20000, _advance),
+    "worker": Experiment("CPU time of one worker itself, without its commands, for JOBS commands", 2000, _worker),
     "nested": Experiment("Scatters of 1,000 commands in a scatter, JOBS in all", 100000, _nested),
     "crossing": Experiment("JOBS expressions, each reading the whole output of JOBS others", 1000, _crossing),
     "reduce": Experiment("A command that takes the files of JOBS others", 1000, _reduce),
