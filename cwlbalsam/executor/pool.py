@@ -245,9 +245,12 @@ class WorkerPool:
         for outcome in outcomes:
             self._dispatcher.finished(outcome.job, outcome.ended - outcome.started)
         if outcomes:
-            self._on_started(self._dispatcher.take_started())
-            self._report(outcomes)
-            self._schedule_turn()
+            self._turn_set = True  # what they lead to need not wait for another turn of the loop
+            try:
+                self._on_started(self._dispatcher.take_started())
+                self._report(outcomes)
+            finally:
+                self._turn()
 
     def _flush(self, link: _Link) -> None:
         assert self._loop is not None
@@ -326,7 +329,8 @@ class WorkerPool:
         self._schedule_turn()
 
     def _bury_server(self) -> None:
-        with contextlib.suppress(ChildProcessError):
+        with contextlib.suppress(ChildProcessError, ProcessLookupError):
+            os.kill(self._server_pid, signal.SIGCONT)  # a job may have stopped it
             os.waitpid(self._server_pid, 0)
 
 
