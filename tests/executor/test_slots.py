@@ -1,4 +1,3 @@
-import os
 import time
 from pathlib import Path
 
@@ -13,7 +12,7 @@ def test_what_a_job_has_left_is_not_there_for_the_next_one(tmp_path: Path, wait_
     for turn in range(6):
         slot = slots.take()
         time.sleep(wait_seconds)
-        assert os.listdir(slot.tmpdir) == []
+        assert not list(Path(slot.tmpdir).iterdir())
         if turn % 2:
             (Path(slot.tmpdir) / "left").touch()
         slots.give_back(slot)
