@@ -9,7 +9,10 @@ from msgspec import Struct
 from benchmarks import documents
 from benchmarks.documents import Files
 
-Verb = Literal["run", "validate", "advance", "measure"]
+Verb = Literal["run", "validate", "advance", "worker", "measure"]
+
+INSIDE = frozenset({"advance", "worker", "measure"})
+"""Parts of cwlbalsam, measured by the case's module, or by that of the verb's name, which prints the seconds."""
 
 
 class Case(Struct, frozen=True, kw_only=True):
@@ -115,6 +118,10 @@ def _applies(_: Path, jobs: int) -> list[Case]:
     ]
 
 
+def _worker(folder: Path, jobs: int) -> list[Case]:
+    return [Case(name="scatter", jobs=jobs, files=documents.write_scatter(folder, jobs), verb="worker")]
+
+
 def _reduce(folder: Path, jobs: int) -> list[Case]:
     return [Case(name="reduce", jobs=jobs + 1, files=documents.write_reduce(folder, jobs), batch=True)]
 
@@ -138,6 +145,7 @@ EXPERIMENTS = {
     "advance": Experiment("The coordinator and its store alone, with workers that answer at once", 20000, _advance),
     "leases": Experiment("8 clients contend for JOBS jobs, 16 a time; each is leased exactly once", 20000, _leases),
     "applies": Experiment("The store alone: JOBS jobs start and finish, 64 a transaction", 20000, _applies),
+    "worker": Experiment("CPU time of one worker itself, without its commands, for JOBS commands", 2000, _worker),
     "nested": Experiment("Scatters of 1,000 commands in a scatter, JOBS in all", 100000, _nested),
     "crossing": Experiment("JOBS expressions, each reading the whole output of JOBS others", 1000, _crossing),
     "reduce": Experiment("A command that takes the files of JOBS others", 1000, _reduce),

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from benchmarks.experiments import Case
+from benchmarks.experiments import INSIDE, Case
 
 ROOT = Path(__file__).resolve().parent.parent
 PYTHON_VARIABLES = ("PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED", "PYTHONPATH")
@@ -34,10 +34,10 @@ class Peer(Struct, frozen=True):
 
 def _cwlbalsam(case: Case, place: Place) -> list[str] | None:
     python = [sys.executable, "-m"]
-    if case.verb == "advance":
-        return [*python, "benchmarks.advance", *_files(case)]
-    if case.verb == "measure":
+    if case.module:
         return [*python, *case.module]
+    if case.verb in INSIDE:
+        return [*python, f"benchmarks.{case.verb}", *_files(case)]
     if case.verb == "validate":
         return [*python, "cwlbalsam", "validate", *_files(case)[:1]]
     checksums = [] if case.checksums else ["--no-compute-checksum"]
@@ -46,7 +46,7 @@ def _cwlbalsam(case: Case, place: Place) -> list[str] | None:
 
 def _cwltool(case: Case, place: Place) -> list[str] | None:
     program = [f"{place.bin}/cwltool", "--quiet"]
-    if case.verb in ("advance", "measure"):
+    if case.verb in INSIDE:
         return None
     if case.verb == "validate":
         return [*program, "--validate", *_files(case)[:1]]

@@ -1,6 +1,7 @@
 """`cwlbalsam`: the group of all commands; each is imported only when it is called."""
 
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
@@ -89,6 +90,12 @@ def run_cli(arguments: Sequence[str]) -> int:
 
 
 def main() -> NoReturn:
-    """The entry point."""
+    """The entry point. Nothing is left to do after a command but to take a large process apart: that is left out."""
     open_closed_streams()
-    sys.exit(run_cli(sys.argv[1:]))
+    code = run_cli(sys.argv[1:])
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except OSError:
+        sys.exit(code)  # tells of it as Python does
+    os._exit(code)

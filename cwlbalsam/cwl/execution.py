@@ -301,9 +301,8 @@ def _redirection(frame: Frame, stage: Stage, template: Template | None, what: st
     if not name or shortest.startswith(("/", "../")) or shortest in {".", ".."} or "\0" in name:
         raise JobError(f"{what} must be the name of a file in the output directory, not {name!r}")
     path = f"{stage.outdir}/{shortest}"
-    folder = os.path.dirname(path)
     if "/" in shortest:
-        os.makedirs(folder, exist_ok=True)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
     if frame.requirements.workdir and below(os.path.realpath(path), os.path.realpath(stage.outdir)) is None:
         raise JobError(f"{what} {name!r} would be written into an input that is linked into the output directory")
     return path

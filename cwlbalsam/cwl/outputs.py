@@ -8,6 +8,7 @@ import msgspec
 
 from cwlbalsam.cwl.frame import Frame, wrong
 from cwlbalsam.cwl.globbing import find
+from cwlbalsam.cwl.memo import once_for_each
 from cwlbalsam.cwl.records import Expr, Field, OutputBinding, Primitive, Process, RecordType, Type
 from cwlbalsam.cwl.secondary import is_required, secondary_names
 from cwlbalsam.cwl.settling import Settling
@@ -229,6 +230,7 @@ def _files_of(result: Any) -> list[Value]:
     return [item for item in (result if isinstance(result, list) else [result]) if is_file_or_directory(item)]
 
 
+@once_for_each
 def shape(kind: Type) -> tuple[bool, bool]:
     """(is it a single File or Directory, may it be null)."""
     names = {option.name for option in options_of(kind) if isinstance(option, Primitive)}

@@ -2,7 +2,7 @@
 
 Forking the coordinator is safe only until it has threads, and cheap only until it has grown: this one stays small and
 single-threaded, so a replacement is as good as the first worker. As a subreaper it inherits the jobs of a worker
-that died, and ends them before it reports the death.
+that died, and ends them before it reports the death. A worker that one of its jobs has stopped goes on at once.
 """
 
 import contextlib
@@ -114,11 +114,15 @@ def _live(handle: int, number: int, serve_worker: Callable[[socket.socket, int],
 def _bury(coordinator: socket.socket, workers: dict[int, int]) -> None:
     while True:
         try:
-            pid, status = os.waitpid(-1, os.WNOHANG)
+            pid, status = os.waitpid(-1, os.WNOHANG | os.WUNTRACED)
         except ChildProcessError:
             return
         if not pid:
             return
+        if os.WIFSTOPPED(status):
+            if pid in workers:  # its other jobs, and the run, would wait for ever
+                os.kill(pid, signal.SIGCONT)
+            continue
         number = workers.pop(pid, None)
         if number is not None:
             _kill_orphans(workers)

@@ -239,8 +239,11 @@ class WorkerPool:
             return
         outcomes = [outcome for body in connection.inbox.feed(data) for outcome in unpack_outcomes(body)]
         if outcomes:
-            self._crew.heard(outcomes)
-            self._schedule_turn()
+            self._turn_set = True  # what they lead to need not wait for another turn of the loop
+            try:
+                self._crew.heard(outcomes)
+            finally:
+                self._turn()
 
     def _flush(self, connection: _Connection) -> None:
         assert self._loop is not None
@@ -313,7 +316,8 @@ class WorkerPool:
         self._schedule_turn()
 
     def _bury_server(self) -> None:
-        with contextlib.suppress(ChildProcessError):
+        with contextlib.suppress(ChildProcessError, ProcessLookupError):
+            os.kill(self._server_pid, signal.SIGCONT)  # a job may have stopped it
             os.waitpid(self._server_pid, 0)
 
 

@@ -6,14 +6,21 @@ Nothing is deleted here, only renamed: some file systems slow down tenfold while
 import os
 import shutil
 import stat
+import time
 from pathlib import Path
 
 from msgspec import Struct
 
+TICK_SECONDS = 0.05
+"""Longer than a tick of any kernel's clock: of two changes within one, the folder's times show the first only."""
+
 
 class Slot(Struct):
+    """empty: the folder's inode and times when it was last seen empty; (): they would not tell of a change."""
+
     tmpdir: str
     log: str
+    empty: tuple[int, ...] = ()
 
 
 class Slots:
@@ -36,7 +43,7 @@ class Slots:
 
     def give_back(self, slot: Slot) -> None:
         """Make it as good as new, or forget it if that fails: it must not stop the worker."""
-        if not _is_clean(slot.tmpdir):
+        if not _is_clean(slot):
             try:
                 if os.path.lexists(slot.tmpdir):
                     Path(slot.tmpdir).rename(f"{self._trash}/{self._thrown}")
@@ -44,6 +51,7 @@ class Slots:
                 Path(slot.tmpdir).mkdir(mode=0o700)
             except OSError:
                 return
+            slot.empty = ()
         self._free.append(slot)
 
     def keep_log(self, slot: Slot, target: str) -> str:
@@ -63,10 +71,16 @@ class Slots:
         return target
 
 
-def _is_clean(tmpdir: str) -> bool:
+def _is_clean(slot: Slot) -> bool:
     """Whether it is still our folder (a job may have put anything in its place), and empty."""
     try:
-        mode = os.lstat(tmpdir).st_mode
-        return stat.S_ISDIR(mode) and stat.S_IMODE(mode) == 0o700 and not os.listdir(tmpdir)  # noqa: PTH208
+        found = os.lstat(slot.tmpdir)
+        seen = (found.st_dev, found.st_ino, found.st_mode, found.st_mtime_ns, found.st_ctime_ns)
+        if seen == slot.empty:
+            return True
+        if found.st_mode != stat.S_IFDIR | 0o700 or os.listdir(slot.tmpdir):  # noqa: PTH208
+            return False
     except OSError:
         return False
+    slot.empty = seen if time.time() - found.st_ctime > TICK_SECONDS else ()
+    return True

@@ -75,6 +75,17 @@ def test_a_worker_that_dies_is_replaced_and_its_jobs_are_ended_and_reported(tmp_
     assert outcomes[2].error == "the worker that ran this job died with exit code 5"
 
 
+def test_a_worker_that_is_stopped_by_one_of_its_jobs_goes_on(tmp_path: Path) -> None:
+    tasks = [shell(number, tmp_path, "kill -STOP $PPID; echo said") for number in range(3)]
+    outcomes = run_tasks(make_pool(tmp_path), *tasks)
+    assert [outcome.ending for outcome in outcomes] == ["done"] * 3
+
+
+def test_a_pool_ends_even_if_a_job_has_stopped_the_fork_server(tmp_path: Path) -> None:
+    (outcome,) = run_tasks(make_pool(tmp_path), shell(1, tmp_path, "kill -STOP $(cut -d' ' -f4 /proc/$PPID/stat)"))
+    assert outcome.ending == "done"
+
+
 COORDINATOR = """
 import sys, time
 from pathlib import Path
