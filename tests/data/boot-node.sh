@@ -9,6 +9,7 @@ for folder in {private}; do
     mkdir -p -m 1777 {own}$folder
     mount --rbind {own}$folder $folder
 done
+mkdir -p /var/tmp/slurmd # the node's own; a longer path would not do: the sockets of steps stand there
 mount --bind {hosts} /etc/hosts
 for folder in {hidden}; do
     mkdir -p {own}/nothing

@@ -37,10 +37,11 @@ def test_batch_jobs_run_steps_over_nodes_and_are_listed_and_cancelled(slurm_clus
 
 
 def test_a_node_may_not_see_a_folder_and_several_clusters_run_at_once(tmp_path: Path, slurm_cluster: Cluster) -> None:
-    hidden = tmp_path / "cluster" / "secret"
+    folder = tmp_path / "a folder with a long name".replace(" ", "-")[: 87 - len(str(tmp_path))]
+    hidden = folder / "secret"
     hidden.mkdir(parents=True)
     (hidden / "file").touch()
-    with running_cluster(tmp_path / "cluster", "--nodes", "2", "--gpus", "2", "--hide", f"n2:{hidden}") as cluster:
+    with running_cluster(folder, "--nodes", "2", "--gpus", "2", "--hide", f"n2:{hidden}") as cluster:
         seen = cluster.call("srun", "-N2", "bash", "-c", f"echo $(hostname) $(ls {hidden})").splitlines()
         assert sorted(seen) == ["n1 file", "n2"]
         gpus = cluster.call("srun", "--gres=gpu:2", "bash", "-c", "echo $CUDA_VISIBLE_DEVICES")
