@@ -150,6 +150,29 @@ def init(name: str, host: str, output: str | None) -> None:
     return print_text(text)
 
 
+@command.command("start")
+@click.argument("name")
+@sites_option
+def start(name: str, files: tuple[Path, ...]) -> None:
+    """Start the agent of a site now. Runs start it, too; it stays as long as it is needed, or keeps pilots."""
+    from cwlbalsam.service.agents import agent_pid, reach
+
+    home = find_home()
+    site = pick_site(find_sites(home, files), name)
+    reach(home, site)
+    click.echo(f"the agent of site '{name}' is there (process {agent_pid(home, name)})")
+
+
+@command.command("stop")
+@click.argument("name")
+def stop(name: str) -> None:
+    """End the agent of a site with its pilots; runs that have jobs there start another one."""
+    from cwlbalsam.service.agents import stop_agent
+
+    ended = stop_agent(find_home(), name)
+    click.echo(f"the agent of site '{name}' has ended" if ended else f"no agent serves site '{name}'")
+
+
 @command.command("schema")
 def schema() -> None:
     """Print the JSON Schema of site files, for editors."""

@@ -66,6 +66,16 @@ async def connect(home: Home, site: Site) -> tuple[asyncio.StreamReader, asyncio
         await asyncio.sleep(0.05)
 
 
+def reach(home: Home, site: Site) -> None:
+    """Have an agent. Raises UserError."""
+
+    async def call() -> None:
+        _, writer = await connect(home, site)
+        writer.close()
+
+    asyncio.run(call())
+
+
 def _last_words(folder: Path) -> str:
     log = folder / "agent.log"
     with contextlib.suppress(OSError):
