@@ -28,8 +28,8 @@ class Figures(Struct, frozen=True, kw_only=True):
 def learn(figures: Figures, files: int, size_bytes: int, seconds: float) -> Figures:
     """The figures after a batch has taken so long.
 
-    The error is shared out by the square root of what each part contributes, as a factor: a batch of small files says
-    little of the rate, a large file little of the cost of a file, and no part ever gets negative.
+    The error is shared out by the square root of what each part contributes, as a factor: so a batch of small files
+    says little of the rate, a large file little of the cost of a file, and no part ever gets negative.
     """
     parts = (figures.latency_seconds, files * figures.file_seconds, size_bytes / figures.bytes_per_second)
     total = sum(parts)
