@@ -24,6 +24,9 @@ COMMANDS = {
     "explain": ("cwlbalsam.cli.explain", "Tell why a job waits or failed, and how to try it again."),
     "report": ("cwlbalsam.cli.report", "Write an HTML page about a run."),
     "logs": ("cwlbalsam.cli.logs", "Print what the commands of a run's jobs printed."),
+    "qsub": ("cwlbalsam.cli.qsub", "Submit commands and batch scripts."),
+    "qstat": ("cwlbalsam.cli.qstat", "List what was submitted."),
+    "qdel": ("cwlbalsam.cli.qdel", "End what was submitted."),
     "kill": ("cwlbalsam.cli.kill", "End running runs."),
     "rm": ("cwlbalsam.cli.rm", "Remove runs and their job directories."),
 }

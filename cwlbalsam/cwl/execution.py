@@ -14,6 +14,7 @@ from cwlbalsam.cwl.inputs import bind_inputs, fill_and_check
 from cwlbalsam.cwl.outputs import collect_outputs
 from cwlbalsam.cwl.prologue import apply_links, is_wanted
 from cwlbalsam.cwl.records import (
+    CommandProcess,
     Docker,
     ExpressionProcess,
     OperationProcess,
@@ -59,6 +60,7 @@ class Command(Struct):
     stderr: str = ""
     time_limit: float = 0.0
     container: ContainerSpec | None = None
+    is_script: bool = False  # it starts MPI programs itself
 
 
 class Prepared:
@@ -138,6 +140,10 @@ def prepare(program: Program, task: Task, settings: Settings, tmpdir: str) -> Pr
     tmpdir: an existing empty folder, lent to the job.
     """
     process = program.processes[task.process]
+    if isinstance(process, CommandProcess):
+        from cwlbalsam.cwl.command_execution import prepare_command
+
+        return prepare_command(task, settings, tmpdir)
     values: dict[str, Any] = {name: msgspec.msgpack.decode(raw) for name, raw in task.inputs.items()}
     secrets: list[str] = []
     if process.requirements.secrets:

@@ -15,7 +15,7 @@ size: evaluate the job's resource expressions only; its outputs are a `Grant`'s 
 
 class Grant(Struct, frozen=True, omit_defaults=True):
     """Resources given to a job; sizes in MiB. ranks: of an MPI job: cores and GPUs are those of each, the rest is what
-    it takes on each node."""
+    it takes on each node. nodes: it gets so many whole nodes, for as many ranks as it likes if it does not say."""
 
     cores: float = 1.0
     ram: float = 256.0
@@ -23,6 +23,12 @@ class Grant(Struct, frozen=True, omit_defaults=True):
     outdir: float = 1024.0
     gpus: int = 0
     ranks: int = 0
+    nodes: int = 0
+
+    @property
+    def is_wide(self) -> bool:
+        """Whether it may get several nodes."""
+        return self.ranks > 0 or self.nodes > 0
 
 
 class Launch(Struct, frozen=True, omit_defaults=True):

@@ -162,7 +162,7 @@ class Dispatcher:
 
     def _place(self, task: Task) -> _Sent | None:
         """Where the next task goes, with the books of capacity updated; None if it has to wait."""
-        if task.grant.ranks:
+        if task.grant.is_wide:
             return self._place_wide(task)
         for node in self._nodes:
             if not node.closed and self._has_time(node, task) and _take(node, task.grant):
@@ -190,28 +190,24 @@ class Dispatcher:
 
     def _place_wide(self, task: Task) -> _Sent | None:
         """An MPI job: on one node beside others if it has room, else on whole idle nodes of one group."""
+        grant = task.grant
         groups: dict[Hashable, list[Node]] = {}
         for node in self._nodes:
             if node.closed or not self._has_time(node, task) or node.capacity is None:
                 continue
-            fits = ranks_on(node.capacity, task.grant)
-            if fits >= task.grant.ranks and _take(node, of_ranks(task.grant, task.grant.ranks)):
-                return self._hold(node, replace(task, hosts=((node.name, task.grant.ranks),)), (node,))
+            fits = ranks_on(node.capacity, grant)
+            if not grant.nodes and fits >= grant.ranks and _take(node, of_ranks(grant, grant.ranks)):
+                return self._hold(node, replace(task, hosts=((node.name, grant.ranks),)), (node,))
             if fits and not node.tasks and node.capacity.is_idle:
                 groups.setdefault(node.group, []).append(node)
         for nodes in groups.values():
-            chosen, hosts, left = [], [], task.grant.ranks
-            for node in nodes:
-                if left > 0 and node.capacity is not None:
-                    count = min(left, ranks_on(node.capacity, task.grant))
-                    chosen.append(node)
-                    hosts.append((node.name, count))
-                    left -= count
-            if left <= 0:
+            hosts = spread(grant, [(node.name, ranks_on(node.capacity, grant)) for node in nodes if node.capacity])
+            if hosts:
+                chosen = nodes[: len(hosts)]
                 for node in chosen:
                     assert node.capacity is not None
                     node.capacity.take_all()
-                return self._hold(chosen[0], replace(task, hosts=tuple(hosts)), tuple(chosen))
+                return self._hold(chosen[0], replace(task, hosts=hosts), tuple(chosen))
         return None
 
     def _has_time(self, node: Node, task: Task) -> bool:
@@ -311,7 +307,7 @@ class Dispatcher:
 
 def of_ranks(grant: Grant, ranks: int) -> Grant:
     """What so many ranks of an MPI job take on one node: cores and GPUs count by rank."""
-    return replace(grant, cores=grant.cores * ranks, gpus=grant.gpus * ranks, ranks=0)
+    return replace(grant, cores=grant.cores * ranks, gpus=grant.gpus * ranks, ranks=0, nodes=0)
 
 
 def ranks_on(capacity: Capacity, grant: Grant) -> int:
@@ -319,9 +315,30 @@ def ranks_on(capacity: Capacity, grant: Grant) -> int:
     machine = capacity.machine
     if not capacity.fits(of_ranks(grant, 1)):
         return 0
-    by_cores = int(machine.cores / grant.cores) if grant.cores else grant.ranks
-    by_gpus = machine.gpus // grant.gpus if grant.gpus else grant.ranks
-    return min(by_cores, by_gpus, grant.ranks)
+    most = grant.ranks or max(int(machine.cores), 1)
+    by_cores = int(machine.cores / grant.cores) if grant.cores else most
+    by_gpus = machine.gpus // grant.gpus if grant.gpus and grant.ranks else most
+    return min(by_cores, by_gpus, most)
+
+
+def spread(grant: Grant, nodes: Sequence[tuple[str, int]]) -> tuple[tuple[str, int], ...]:
+    """The nodes that a wide job gets, and the ranks on each; () if they are too few. nodes: with room for so many."""
+    if grant.nodes:
+        if len(nodes) < grant.nodes:
+            return ()
+        nodes = nodes[: grant.nodes]
+        if grant.ranks:
+            nodes = [(name, min(room, -(-grant.ranks // grant.nodes))) for name, room in nodes]
+        else:
+            return tuple(nodes)
+    hosts, left = [], grant.ranks
+    for name, room in nodes:
+        if left > 0:
+            hosts.append((name, min(left, room)))
+            left -= room
+        elif grant.nodes:
+            hosts.append((name, 0))
+    return tuple(hosts) if left <= 0 else ()
 
 
 def _take(node: Node, grant: Grant) -> bool:
@@ -329,7 +346,7 @@ def _take(node: Node, grant: Grant) -> bool:
 
 
 def _give_back(place: _Sent, node: Node) -> None:
-    if len(place.nodes) > 1:
+    if len(place.nodes) > 1 or place.task.grant.nodes:
         for whole in place.nodes:
             assert whole.capacity is not None
             whole.capacity.give_back_all()

@@ -27,6 +27,11 @@ class Fitting(Struct, frozen=True):
         """Raises JobError if no pilot could ever run it."""
         if task.mode != "run":
             return
+        if task.grant.nodes > self.nodes:
+            raise JobError(
+                f"{task.grant.nodes} nodes are asked for, and a pilot at site '{self.site}' has {self.nodes} at most",
+                hint="raise pilots.nodes of the site, or choose a queue with larger limits",
+            )
         if task.wall_seconds > self.wall_seconds:
             raise JobError(
                 f"the job may take {task.wall_seconds:g} s, and a pilot at site '{self.site}' lasts "
@@ -38,10 +43,11 @@ class Fitting(Struct, frozen=True):
         largest = Capacity(max(self.shapes, key=lambda shape: (shape.cores, shape.ram)))
         if task.grant.ranks:
             largest.check(of_ranks(task.grant, 1))
-            there = ranks_on(largest, task.grant) * self.nodes
+            nodes = task.grant.nodes or self.nodes
+            there = ranks_on(largest, task.grant) * nodes
             raise JobError(
                 f"the job asks for {task.grant.ranks} MPI ranks, and a pilot at site '{self.site}' has room for {there}"
-                f" ({self.nodes} node{'s' * (self.nodes > 1)})",
+                f" on {nodes} node{'s' * (nodes > 1)}",
                 hint="raise pilots.nodes of the site, or choose a queue with larger limits",
             )
         largest.check(task.grant)
@@ -49,7 +55,7 @@ class Fitting(Struct, frozen=True):
     def _fits(self, node: Capacity, task: Task) -> bool:
         if not task.grant.ranks:
             return node.fits(task.grant)
-        return ranks_on(node, task.grant) * self.nodes >= task.grant.ranks
+        return ranks_on(node, task.grant) * (task.grant.nodes or self.nodes) >= task.grant.ranks
 
     @property
     def cores_per_node(self) -> float:

@@ -150,12 +150,12 @@ class Pilots:
         for grant, count in self._agent.waiting():
             tasks += count
             nodes = 1
-            if grant.ranks:
+            if grant.is_wide:
                 by_node = max(int(self._cores_per_node / max(grant.cores, 1e-9)), 1)
-                nodes = -(-grant.ranks // by_node)
+                nodes = grant.nodes or -(-grant.ranks // by_node)
                 widest = max(widest, nodes)
             if nodes == 1:
-                cores += count * grant.cores * max(grant.ranks, 1)
+                cores += count * (self._cores_per_node if grant.nodes else grant.cores * max(grant.ranks, 1))
         return Demand(cores=cores, tasks=tasks, widest=widest)
 
     def _views(self) -> list[PilotView]:

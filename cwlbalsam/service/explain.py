@@ -9,16 +9,18 @@ from typing import Any
 import msgspec
 from msgspec import Raw, Struct
 
+from cwlbalsam.cwl.command_jobs import grant_of, process_of
 from cwlbalsam.cwl.records import Process
 from cwlbalsam.cwl.resources import static_grant
 from cwlbalsam.cwl.tasks import Grant
 from cwlbalsam.cwl.values import path_of_uri
 from cwlbalsam.errors import JobError, UserError
 from cwlbalsam.executor.capacity import Capacity, Machine
+from cwlbalsam.jobs.commands import COMMAND, PORT, decode_command
 from cwlbalsam.jobs.ids import short_run_id
 from cwlbalsam.jobs.model import RunRecord, State
 from cwlbalsam.jobs.names import job_directory, step_of
-from cwlbalsam.jobs.references import NULL, Elements, resolve, unpack_trees
+from cwlbalsam.jobs.references import NULL, Const, Elements, resolve, unpack_trees
 from cwlbalsam.service.command_line import shell_line
 from cwlbalsam.service.options import Asked, RunOptions
 from cwlbalsam.service.runs import FAILED_STATES, Ending, ending_of, liveness, stored_program
@@ -92,12 +94,12 @@ def explain_job(store: Store, run: RunRecord, job: StoredJob) -> Explanation:
     ending = ending_of(job)
     found = Explanation(job=job, ending=ending, verdict=_verdict(job, ending), reasons=[])
     program = stored_program(store, run)
-    process = program.processes[job.process] if program and job.process < len(program.processes) else None
+    process = process_of(program, job.process) if program else None
     if process is not None:
         found.tool, found.place = process.id, process.place
         found.inputs = _inputs(store, run, job, process)
         if job.kind == "job":
-            found.asks = _grant(process)
+            found.asks = _grant(process, job)
     directory = job_directory(str(Path(run.directory, "jobs")), job.id, job.attempt)
     found.directory = directory if Path(directory).is_dir() else ""
     if ending.command is not None:
@@ -121,7 +123,10 @@ def _verdict(job: StoredJob, ending: Ending) -> str:
     return "waits"
 
 
-def _grant(process: Process) -> Grant | None:
+def _grant(process: Process, job: StoredJob) -> Grant | None:
+    if job.process == COMMAND:
+        tree = unpack_trees(job.inputs)[PORT]
+        return grant_of(decode_command(tree.value)) if isinstance(tree, Const) else None
     try:
         return static_grant(process)
     except JobError:

@@ -142,14 +142,7 @@ def start_agent(home: Home, site: Site) -> subprocess.Popen[bytes]:
         )
 
 
-async def run_agent(home: Home, site: Site) -> None:
-    """Serve a site until nobody needs it."""
-    folder = agent_folder(home, site.name)
-    handle = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return  # another one serves it
+def _batch_system(site: Site) -> BatchSystem:
     form = BatchRequest(
         name="",
         body="",
@@ -161,7 +154,18 @@ async def run_agent(home: Home, site: Site) -> None:
         extra=site.extra,
         setup=site.setup,
     )
-    batch = BatchSystem(ask.Site(scheduler=SCHEDULERS[site.scheduler]), form)
+    return BatchSystem(ask.Site(scheduler=SCHEDULERS[site.scheduler]), form)
+
+
+async def run_agent(home: Home, site: Site) -> None:
+    """Serve a site until nobody needs it."""
+    folder = agent_folder(home, site.name)
+    handle = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return  # another one serves it
+    batch = _batch_system(site)
     fitting = await _fitting(site, batch)
     pilots: Pilots
 
@@ -214,6 +218,11 @@ async def run_agent(home: Home, site: Site) -> None:
         await running
     await pilots.close()
     server.close()
+
+
+async def site_fitting(site: Site) -> Fitting:
+    """What the site could ever run. Raises UserError if it has no scheduler of that name."""
+    return await _fitting(site, _batch_system(site))
 
 
 async def _fitting(site: Site, batch: BatchSystem) -> Fitting:
