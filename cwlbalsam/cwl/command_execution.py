@@ -3,6 +3,7 @@
 import os
 from typing import Any
 
+from cwlbalsam.cwl.environment import device_variables
 from cwlbalsam.cwl.execution import Command, Prepared, make_directory
 from cwlbalsam.cwl.tasks import Ending, Settings, Task
 from cwlbalsam.errors import JobError
@@ -36,6 +37,7 @@ def prepare_command(task: Task, settings: Settings, tmpdir: str) -> Prepared:
         environment.update(settings.mpi_environment)
     if not argv:
         raise JobError("there is no command to run")
+    environment |= device_variables(task.devices)
     environment |= {
         "TMPDIR": tmpdir,
         "CWLBALSAM_JOB": f"{task.directory}/",  # by which what is left of it is found

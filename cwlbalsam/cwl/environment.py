@@ -1,5 +1,7 @@
 """What a command runs under: environment, time limit, network, MPI."""
 
+from collections.abc import Sequence
+
 from cwlbalsam.cwl.frame import Frame, wrong
 from cwlbalsam.cwl.resources import mpi_ranks
 from cwlbalsam.cwl.tasks import Launch
@@ -9,7 +11,10 @@ from cwlbalsam.errors import JobError
 def job_environment(frame: Frame, home: str, tmpdir: str, *, contained: bool = False) -> dict[str, str]:
     """A built environment, never an inherited one. In a container PATH and the caller's variables are the image's."""
     settings = frame.settings
-    environment = {} if contained else {"PATH": settings.path, **settings.environment}
+    environment: dict[str, str] = {}
+    if not contained:
+        environment = {"PATH": settings.path, **settings.environment}
+        environment |= device_variables(frame.devices)
     environment["HOME"] = home
     environment["TMPDIR"] = tmpdir
     if frame.requirements.mpi is not None:
@@ -22,6 +27,12 @@ def job_environment(frame: Frame, home: str, tmpdir: str, *, contained: bool = F
             raise JobError(f"EnvVarRequirement: the value of '{name}' holds a NUL character")
         environment[name] = value
     return environment
+
+
+def device_variables(devices: Sequence[str]) -> dict[str, str]:
+    """By which a program knows the GPUs that it may use: NVIDIA's and AMD's names. None if it was given none."""
+    text = ",".join(devices)
+    return {"CUDA_VISIBLE_DEVICES": text, "ROCR_VISIBLE_DEVICES": text} if devices else {}
 
 
 def time_limit(frame: Frame) -> float:

@@ -39,7 +39,8 @@ _UNKNOWN_GRANT = Grant()
 
 
 class ContainerSpec(Struct):
-    """The container a command runs in. workdir and environment are those inside."""
+    """The container a command runs in. workdir and environment are those inside. devices: the GPUs that it sees; (): if
+    it sees any at all, then all."""
 
     docker: Docker
     mounts: tuple[Mount, ...]
@@ -47,6 +48,7 @@ class ContainerSpec(Struct):
     network: bool
     environment: dict[str, str]
     gpus: int = 0
+    devices: tuple[str, ...] = ()
 
 
 class Command(Struct):
@@ -174,6 +176,7 @@ def _prepare(program: Program, task: Task, values: dict[str, Any], settings: Set
             strip_paths(values)
             return Prepared("done", values)
     frame = Frame(process, {}, {}, settings)
+    frame.devices = task.devices
     frame.inputs = fill_and_check(process, values, frame.defaulted)
     if isinstance(process, OperationProcess) and task.mode == "run":
         raise JobError(f"'{process.id}' is an Operation: it has no implementation to run", place=process.place)
@@ -272,6 +275,7 @@ def _container(frame: Frame, stage: Stage, docker: Docker) -> ContainerSpec:
         network=network_allowed(frame),
         environment=job_environment(frame, stage.seen_outdir, stage.seen_tmpdir, contained=True),
         gpus=frame.runtime.get("cudaDeviceCount", 1) if cuda is not None else 0,
+        devices=frame.devices,
     )
 
 

@@ -31,12 +31,22 @@ class Grant(Struct, frozen=True, omit_defaults=True):
         return self.ranks > 0 or self.nodes > 0
 
 
+class ScriptLaunch(Struct, frozen=True, omit_defaults=True):
+    """How programs are started inside of a batch script: the site's launch command."""
+
+    launcher: str = ""
+    pmi: str = ""
+    binding: Literal["", "core", "socket", "none"] = ""
+    options: tuple[str, ...] = ()
+
+
 class Launch(Struct, frozen=True, omit_defaults=True):
     """How an MPI job is started on its nodes: what comes before its command, and what the launcher needs to be told."""
 
-    argv: tuple[str, ...]
+    argv: tuple[str, ...] = ()
     environment: dict[str, str] = {}
     inherit: tuple[str, ...] = ()  # first letters of the variables of the allocation that it gets
+    script: ScriptLaunch = ScriptLaunch()
 
 
 class Task(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
@@ -62,6 +72,7 @@ class Task(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
     wall_seconds: float = 0.0  # it takes so long at most; 0: nobody knows
     hosts: tuple[tuple[str, int], ...] = ()  # of an MPI job on a cluster: nodes and the ranks on each
     launch: "Launch | None" = None
+    devices: tuple[str, ...] = ()  # the GPUs that it has, of several nodes on each of them
     top: bool = False  # inputs come from the user: discover secondary files, check that files exist
 
 

@@ -166,7 +166,7 @@ class Dispatcher:
             return self._place_wide(task)
         for node in self._nodes:
             if not node.closed and self._has_time(node, task) and _take(node, task.grant):
-                return self._hold(node, task)
+                return self._hold(node, _with_devices(task, (node,), task.grant.gpus))
         return self._place_ahead(task)
 
     def _hold(self, node: Node, task: Task, nodes: tuple[Node, ...] = ()) -> _Sent:
@@ -197,6 +197,7 @@ class Dispatcher:
                 continue
             fits = ranks_on(node.capacity, grant)
             if not grant.nodes and fits >= grant.ranks and _take(node, of_ranks(grant, grant.ranks)):
+                task = _with_devices(task, (node,), grant.gpus * grant.ranks)
                 return self._hold(node, replace(task, hosts=((node.name, grant.ranks),)), (node,))
             if fits and not node.tasks and node.capacity.is_idle:
                 groups.setdefault(node.group, []).append(node)
@@ -205,9 +206,12 @@ class Dispatcher:
             if hosts:
                 chosen = nodes[: len(hosts)]
                 for node in chosen:
-                    assert node.capacity is not None
-                    node.capacity.take_all()
-                return self._hold(chosen[0], replace(task, hosts=hosts), tuple(chosen))
+                    if node.capacity is not None:
+                        node.capacity.take_all()
+                first = chosen[0].capacity
+                gpus = first.machine.gpus if first is not None else 0
+                task = _with_devices(replace(task, hosts=hosts), tuple(chosen), gpus)
+                return self._hold(chosen[0], task, tuple(chosen))
         return None
 
     def _has_time(self, node: Node, task: Task) -> bool:
@@ -266,7 +270,7 @@ class Dispatcher:
             del self._sent[place.task.job]
         node.tasks -= len(lost)
         for grant, lane in self._lanes.pop(worker).items():
-            wide = [place for place in lost if place.nodes and place.task.grant == grant]
+            wide = [place for place in lost if (place.nodes or place.task.devices) and place.task.grant == grant]
             for place in wide:
                 _give_back(place, node)
             for _ in range(lane.held - len(wide)):
@@ -345,7 +349,17 @@ def _take(node: Node, grant: Grant) -> bool:
     return bool(node.workers) and (node.capacity is None or node.capacity.take(grant))
 
 
+def _with_devices(task: Task, nodes: tuple[Node, ...], count: int) -> Task:
+    """The task, which knows what GPUs it has, so many on each of its nodes, where they have the same names."""
+    found = [node.capacity.take_devices(count) for node in nodes if node.capacity is not None]
+    return replace(task, devices=found[0]) if count and found else task
+
+
 def _give_back(place: _Sent, node: Node) -> None:
+    if place.task.devices:
+        for each in place.nodes or (node,):
+            if each.capacity is not None:
+                each.capacity.give_back_devices(place.task.devices)
     if len(place.nodes) > 1 or place.task.grant.nodes:
         for whole in place.nodes:
             assert whole.capacity is not None

@@ -3,8 +3,10 @@
 from msgspec import Struct
 from msgspec.structs import replace
 
-from cwlbalsam.cwl.tasks import Launch, Task
+from cwlbalsam.cwl.command_jobs import COMMANDS
+from cwlbalsam.cwl.tasks import Launch, ScriptLaunch, Task
 from cwlbalsam.executor.allocation import inherited_names
+from cwlbalsam.jobs.commands import PORT, decode_command
 from cwlbalsam.sites.mpi import LAUNCHERS
 from cwlbalsam.sites.mpi.base import Binding, MpiRun
 
@@ -19,19 +21,23 @@ class MpiSetup(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     def with_launch(self, task: Task, scheduler: str) -> Task:
         """The task with its launch command. Raises UserError for what the launch command cannot do."""
-        grant = task.grant
+        grant, launcher = task.grant, self.launcher or DEFAULTS.get(scheduler, "mpich")
+        if task.program == COMMANDS.digest and decode_command(task.inputs[PORT]).mode == "script":
+            script = ScriptLaunch(launcher, self.pmi, self.binding, self.options)
+            return replace(task, launch=Launch(inherit=inherited_names(scheduler), script=script))
         run = MpiRun(
             argv=(),
-            ranks=grant.ranks,
-            hosts=tuple(host for host, _ in task.hosts),
+            ranks=grant.ranks or sum(count for _, count in task.hosts),
+            hosts=tuple(host for host, count in task.hosts if count),
             ranks_per_node=max(count for _, count in task.hosts),
             threads=max(int(grant.cores), 1),
             gpus_per_rank=grant.gpus,
+            devices=task.devices,
             binding=self.binding,
             pmi=self.pmi,
             options=self.options,
         )
-        made = LAUNCHERS[self.launcher or DEFAULTS.get(scheduler, "mpich")].launch_command(run)
+        made = LAUNCHERS[launcher].launch_command(run)
         return replace(task, launch=Launch(tuple(made.argv), made.environment, inherited_names(scheduler)))
 
 
