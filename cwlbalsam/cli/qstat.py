@@ -8,6 +8,7 @@ import msgspec
 
 from cwlbalsam.cli.tables import duration, print_table
 from cwlbalsam.jobs.model import State
+from cwlbalsam.jobs.names import step_of
 from cwlbalsam.jobs.states import FINAL
 from cwlbalsam.service.home import find_home
 from cwlbalsam.service.queue import QueuedJob, find_jobs, list_jobs, revive
@@ -60,7 +61,7 @@ def as_row(found: QueuedJob) -> dict[str, Any]:
         seconds = ending.ended - ending.started
     return {
         "id": found.id,
-        "name": found.name.partition("[")[0],
+        "name": step_of(found.name),
         "state": WORDS.get(found.state, found.state.name.lower()),
         "site": found.site or "local",
         "seconds": seconds,

@@ -1,6 +1,7 @@
 """Changes of a DAG that scripts and users ask for, checked against the DAG as it is and made an expansion of it."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping
 
 from cwlbalsam.errors import JobError
 from cwlbalsam.executor.live import LiveJob
@@ -13,10 +14,11 @@ SHOWN = 8
 
 
 class Additions:
-    """named: ids of jobs that were added before, by name."""
+    """named: ids of jobs that were added before, by name. reserve: takes so many ids, which nobody else will have."""
 
     def __init__(self, jobs: Mapping[int, LiveJob], expander: Expander) -> None:
         self.named: dict[str, int] = {}
+        self.reserve: Callable[[int], int] = lambda _: expander.next_id
         self._jobs = jobs
         self._expander = expander
 
@@ -51,13 +53,19 @@ class Additions:
     def _ids(self, change: DagChange) -> dict[int, int]:
         """By what the change calls its jobs."""
         ids: dict[int, int] = {}
-        fresh: dict[str, int] = {}
+        fresh = [job for job in change.jobs if job.name not in self.named]
+        if len({job.name for job in fresh}) < len(fresh):
+            twice = next(name for name, count in Counter(job.name for job in fresh).items() if count > 1)
+            raise JobError(f"two jobs are to be named '{twice}'")
+        unnumbered = [job.name for job in fresh if job.id is None]
+        first = self.reserve(len(unnumbered)) if unnumbered else 0
+        numbers = {name: first + index for index, name in enumerate(unnumbered)}
         for index, job in enumerate(change.jobs):
             number = self.named.get(job.name)
             if number is None:
-                if job.name in fresh:
-                    raise JobError(f"two jobs are to be named '{job.name}'")
-                number = fresh[job.name] = job.id if job.id is not None else self._expander.next_id + len(fresh)
+                number = job.id if job.id is not None else numbers[job.name]
+                if number in self._jobs:
+                    raise JobError(f"job {number} is another one")
             ids[-1 - index] = number
             if job.id is not None:
                 ids[job.id] = number

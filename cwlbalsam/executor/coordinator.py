@@ -100,7 +100,7 @@ class Coordinator:
         self._running: set[int] = set()
         self._scripted: dict[int, Outcome | None] = {}  # jobs whose script runs; after the job: what that ended with
         self._killed: set[int] = set()  # that still run
-        self._additions = Additions(self.jobs, self._expander)
+        self.additions = Additions(self.jobs, self._expander)
         self._late: dict[int, list[int]] = {}  # jobs that are still to come, and what they have to wait for as well
         self._lost: list[int] = []  # jobs that will never finish, for which somebody has come to wait
         self._owed: dict[int, list[int]] = {}  # jobs that are still to come, and who waits for them
@@ -163,7 +163,7 @@ class Coordinator:
         expansion = Expansion()
         for job in added.values():
             plan = self._expander.added(job.name, unpack_trees(job.inputs), tuple(before.get(job.id, ())), job.id)
-            self._additions.named[job.name] = job.id
+            self.additions.named[job.name] = job.id
             if job.state is State.USER_KILLED or (job.state in FINAL - {State.JOB_FINISHED} and not again):
                 self.jobs[job.id] = LiveJob(plan, state=job.state, children=[], attempt=max(job.attempt, 1))
             else:
@@ -177,7 +177,7 @@ class Coordinator:
             self._work()
 
     def _change(self, change: DagChange) -> None:
-        expansion, kills = self._additions.plan(change)
+        expansion, kills = self.additions.plan(change)
         if expansion.jobs or expansion.waits:
             self._admit(expansion)
         for number in kills:

@@ -41,6 +41,18 @@ def decode_change(body: bytes) -> DagChange:
     return msgspec.msgpack.decode(body, type=DagChange)
 
 
+def merged(first: DagChange, second: DagChange) -> DagChange:
+    """Both as one; the second knows nothing of the first one's jobs."""
+    shift = len(first.jobs)
+
+    def moved(ref: Ref) -> Ref:
+        return ref - shift if ref < 0 else ref
+
+    jobs = [NewJob(job.name, job.command, tuple(map(moved, job.after)), job.id) for job in second.jobs]
+    edges = [(moved(parent), moved(child)) for parent, child in second.edges]
+    return DagChange((*first.jobs, *jobs), (*first.edges, *edges), (*first.kills, *map(moved, second.kills)))
+
+
 def find_cycle(edges: Iterable[tuple[int, int]], children: Callable[[int], Sequence[int]]) -> list[int]:
     """A cycle that the new edges (parent, child) would close, its first job also at its end; [] if there is none.
 

@@ -143,6 +143,8 @@ class LocalRun:
     def _conduct(self, pool: WorkerPool | SitePool, store: Store, started: float) -> RunResult:
         try:
             coordinator = self._coordinator(pool, store)
+            if self.requests.reserve is not None:
+                coordinator.additions.reserve = self.requests.reserve
             if self.resumed and self.resumed.added:
                 coordinator.restore(self.resumed.added, self.resumed.edges, again=not self.is_queue)
             inputs = {name: Raw(msgspec.msgpack.encode(value)) for name, value in self.values.items()}

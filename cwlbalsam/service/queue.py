@@ -109,7 +109,7 @@ def submit(queue: Queue, drafts: Sequence[Draft], after: Sequence[int] = ()) -> 
     queue.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     with _locked(queue.folder / "submit.lock"):
         parents = _parents(queue, after)
-        first = _reserve(queue.home, len(drafts))
+        first = reserve(queue.home, len(drafts))
         numbers = list(range(first, first + len(drafts)))
         jobs = tuple(_new_job(draft, number, parents) for draft, number in zip(drafts, numbers, strict=True))
         queue.box.put(encode_change(DagChange(jobs=jobs)))
@@ -130,7 +130,7 @@ def _output(pattern: str, name: str, number: int, directory: str) -> str:
     return os.path.join(directory, text)  # noqa: PTH118 - ten thousand of them in a call
 
 
-def _reserve(home: Home, count: int) -> int:
+def reserve(home: Home, count: int) -> int:
     """The first of so many numbers that no job of this home has."""
     folder = home.path / "queues"
     with _locked(folder / "next.lock"):

@@ -13,7 +13,7 @@ from cwlbalsam.parser.options import CompileOptions
 from cwlbalsam.service.home import Home
 from cwlbalsam.service.local import LocalRun
 from cwlbalsam.service.options import Asked, RunOptions
-from cwlbalsam.service.queue import Queue
+from cwlbalsam.service.queue import Queue, reserve
 from cwlbalsam.service.requests import Requests
 from cwlbalsam.service.run import QUEUE, resume_run
 from cwlbalsam.store import open_store
@@ -55,7 +55,7 @@ def serve(queue: Queue) -> None:
         fcntl.flock(submitting, fcntl.LOCK_UN)
         return False
 
-    requests = Requests(queue.folder / "requests", LINGER_SECONDS, may_end)
+    requests = Requests(queue.folder / "requests", LINGER_SECONDS, may_end, lambda count: reserve(queue.home, count))
     with closing(open_store(queue.home.path)) as store:
         current = queue.current(store)
     if current is not None:

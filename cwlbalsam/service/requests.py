@@ -18,9 +18,16 @@ FOLDER = "requests"
 
 class Requests:
     """linger_seconds: that a run stays when it has nothing to do. may_end: asked then, and a last time whether more has
-    come; whoever puts requests can keep the run from ending so."""
+    come; whoever puts requests can keep the run from ending so. reserve: as `Additions` has it."""
 
-    def __init__(self, folder: Path, linger_seconds: float = 0.0, may_end: Callable[[], bool] = lambda: True) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        linger_seconds: float = 0.0,
+        may_end: Callable[[], bool] = lambda: True,
+        reserve: Callable[[int], int] | None = None,
+    ) -> None:
+        self.reserve = reserve
         self._box = Mailbox(folder)
         self._linger_seconds = linger_seconds
         self._may_end = may_end
