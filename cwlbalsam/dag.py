@@ -261,9 +261,7 @@ def _script() -> Dag:
     if not _own:
         target = os.environ.get("CWLBALSAM_DAG")
         if not target:
-            raise UserError(
-                "no script of a job runs here", hint="elsewhere `dag.open(RUN)` opens the DAG of a run"
-            )
+            raise UserError("no script of a job runs here", hint="elsewhere `dag.open(RUN)` opens the DAG of a run")
         home, run = Path(os.environ["CWLBALSAM_HOME"]), os.environ["CWLBALSAM_RUN"]
         _own.append(Dag(home, run, int(os.environ["CWLBALSAM_JOB_ID"]), lambda change: _leave(Path(target), change)))
         atexit.register(_own[0].commit)

@@ -38,8 +38,9 @@ def prepare_command(task: Task, settings: Settings, tmpdir: str) -> Prepared:
     if not argv:
         raise JobError("there is no command to run")
     environment |= device_variables(task.devices)
+    if command.mode != "mpi" or len(task.hosts) <= 1:  # of this node alone
+        environment["TMPDIR"] = tmpdir
     environment |= {
-        "TMPDIR": tmpdir,
         "CWLBALSAM_JOB": f"{task.directory}/",  # by which what is left of it is found
         "CWLBALSAM_JOB_ID": str(task.job),
         "CWLBALSAM_JOB_NAME": task.name,
@@ -56,7 +57,7 @@ def prepare_command(task: Task, settings: Settings, tmpdir: str) -> Prepared:
             cwd=command.directory,
             stdout=command.stdout,
             stderr=command.stderr or command.stdout,
-            time_limit=command.wall_seconds,
+            time_limit=command.wall_seconds * task.time_factor,
             is_script=command.mode == "script",
         ),
     )

@@ -3,7 +3,7 @@
 import msgspec
 
 from cwlbalsam.cwl.records import CommandProcess, Process, Program, WorkflowProcess
-from cwlbalsam.cwl.tasks import Grant
+from cwlbalsam.cwl.tasks import Grant, PilotKind
 from cwlbalsam.jobs.commands import COMMAND, Command
 
 COMMAND_PROCESS = CommandProcess(id="command", version="v1.2", digest="command", key="command")
@@ -32,5 +32,12 @@ def grant_of(command: Command) -> Grant:
     """What a command asks for. Its space is its user's affair."""
     ranks = command.ranks or (1 if command.mode != "serial" and not command.nodes else 0)
     return Grant(
-        cores=command.cores, ram=command.ram, tmpdir=0, outdir=0, gpus=command.gpus, ranks=ranks, nodes=command.nodes
+        cores=command.cores,
+        ram=command.ram,
+        tmpdir=0,
+        outdir=0,
+        gpus=command.gpus,
+        ranks=ranks,
+        nodes=command.nodes,
+        pilot=PilotKind(command.queue, command.account, command.constraint),
     )

@@ -1,6 +1,7 @@
 """What a command runs under: environment, time limit, network, MPI."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from cwlbalsam.cwl.frame import Frame, wrong
 from cwlbalsam.cwl.resources import mpi_ranks
@@ -37,12 +38,20 @@ def device_variables(devices: Sequence[str]) -> dict[str, str]:
 
 def time_limit(frame: Frame) -> float:
     """Seconds; 0 for none."""
-    template = frame.requirements.time_limit
+    batch = frame.requirements.batch
+    limits = [
+        _seconds(frame, frame.requirements.time_limit, "ToolTimeLimit: 'timelimit'"),
+        _seconds(frame, batch.wall_seconds, "cwlbalsam:Batch: 'wallTime'") if batch is not None else 0.0,
+    ]
+    return min((limit for limit in limits if limit), default=0.0)
+
+
+def _seconds(frame: Frame, template: Any, what: str) -> float:
     value = frame.evaluate(template)
     if value is None:
         return 0.0
     if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0:
-        raise wrong("ToolTimeLimit: 'timelimit'", "a number of seconds that is not negative", value, template)
+        raise wrong(what, "a number of seconds that is not negative", value, template)
     return float(value)
 
 

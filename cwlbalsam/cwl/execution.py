@@ -231,7 +231,7 @@ def _prepare_tool(
         stdin=_stdin(frame, process, stage),
         stdout=_redirection(frame, stage, process.stdout, "stdout"),
         stderr=_redirection(frame, stage, process.stderr, "stderr"),
-        time_limit=time_limit(frame),
+        time_limit=time_limit(frame) * task.time_factor,
     )
     if docker is not None:
         command.container = _container(frame, stage, docker)

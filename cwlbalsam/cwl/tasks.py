@@ -13,9 +13,21 @@ prologue: the step alone, for a loop: its outputs are the step inputs after valu
 size: evaluate the job's resource expressions only; its outputs are a `Grant`'s fields."""
 
 
+class PilotKind(Struct, frozen=True, omit_defaults=True):
+    """Of which batch jobs a job wants to be part; "": as its site has it."""
+
+    queue: str = ""
+    account: str = ""
+    constraint: str = ""
+
+
+ANY_PILOT = PilotKind()
+
+
 class Grant(Struct, frozen=True, omit_defaults=True):
     """Resources given to a job; sizes in MiB. ranks: of an MPI job: cores and GPUs are those of each, the rest is what
-    it takes on each node. nodes: it gets so many whole nodes, for as many ranks as it likes if it does not say."""
+    it takes on each node. nodes: it gets so many whole nodes, for as many ranks as it likes if it does not say. pilot:
+    where it runs, at a site."""
 
     cores: float = 1.0
     ram: float = 256.0
@@ -24,6 +36,7 @@ class Grant(Struct, frozen=True, omit_defaults=True):
     gpus: int = 0
     ranks: int = 0
     nodes: int = 0
+    pilot: PilotKind = ANY_PILOT
 
     @property
     def is_wide(self) -> bool:
@@ -70,6 +83,8 @@ class Task(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
     grant: Grant = Grant()
     fingerprint: bytes = b""  # of process, step and inputs; the outcome has it, too
     wall_seconds: float = 0.0  # it takes so long at most; 0: nobody knows
+    time_factor: float = 1.0  # for its time limit: more than 1 after a timeout
+    priority: float = 0.0  # the higher, the earlier
     hosts: tuple[tuple[str, int], ...] = ()  # of an MPI job on a cluster: nodes and the ranks on each
     launch: "Launch | None" = None
     devices: tuple[str, ...] = ()  # the GPUs that it has, of several nodes on each of them

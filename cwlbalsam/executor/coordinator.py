@@ -372,7 +372,9 @@ class Coordinator:
                 grant=job.grant if job.grant is not None and plan.kind == "job" else BOOKKEEPING,
                 fingerprint=b"" if size_first else job.fingerprint,
                 top=plan.top,
-                wall_seconds=_static_seconds(process) if command is None else command.wall_seconds,
+                wall_seconds=(_static_seconds(process) if command is None else command.wall_seconds) * job.time_factor,
+                time_factor=job.time_factor,
+                priority=_priority(process) if command is None else command.priority,
             )
         )
         self._running.add(plan.id)
@@ -439,6 +441,8 @@ class Coordinator:
         self._move(job, Event.RETRY)
         if outcome.exit_code in KILLED and job.grant is not None:
             job.grant = replace(job.grant, ram=job.grant.ram * self._retry.memory_factor)
+        if outcome.ending == "timeout":
+            job.time_factor *= self._retry.time_factor
         job.attempt += 1
         self._ready.append(job.plan.id)
 
@@ -609,8 +613,14 @@ MODES: dict[str, TaskMode] = {"job": "run", "bind": "bind", "loop": "prologue"}
 
 
 def _static_seconds(process: Process) -> float:
-    limit = process.requirements.time_limit
-    return float(limit) if isinstance(limit, int | float) else 0.0
+    batch = process.requirements.batch
+    limits = (process.requirements.time_limit, batch.wall_seconds if batch is not None else 0.0)
+    return min((float(limit) for limit in limits if isinstance(limit, int | float) and limit), default=0.0)
+
+
+def _priority(process: Process) -> float:
+    batch = process.requirements.batch
+    return batch.priority if batch is not None else 0.0
 
 
 def _decoded(outputs: Mapping[str, Raw]) -> dict[str, object]:

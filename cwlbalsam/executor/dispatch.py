@@ -16,7 +16,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from cwlbalsam.cwl.tasks import Grant, Task
+from cwlbalsam.cwl.tasks import ANY_PILOT, Grant, PilotKind, Task
 from cwlbalsam.executor.capacity import Capacity
 
 AHEAD_SECONDS = 0.1
@@ -33,7 +33,8 @@ Order = Callable[[Task], float]
 class Node(Struct, eq=False):
     """Where workers are. ends: when it is no longer ours, by the monotonic clock. closed: it gets nothing new.
 
-    group: nodes that one task may span. ahead_seconds: of work that is sent ahead, more where messages take long.
+    pilot: what it belongs to. group: nodes that one task may span. ahead_seconds: of work that is sent ahead, more
+    where messages take long.
     """
 
     capacity: Capacity | None
@@ -42,6 +43,7 @@ class Node(Struct, eq=False):
     ends: float = math.inf
     ahead_seconds: float = AHEAD_SECONDS
     closed: bool = False
+    pilot: PilotKind = ANY_PILOT
     workers: list[int] = msgspec.field(default_factory=list)
     tasks: int = 0  # sent there
 
@@ -71,7 +73,7 @@ class Batch(Struct):
 
 
 class Dispatcher:
-    """order: which tasks come first; None: the oldest."""
+    """order: which tasks come first; None: those of the highest priority, and of these the oldest."""
 
     def __init__(self, order: Order | None = None, clock: Callable[[], float] = time.monotonic) -> None:
         self._order = order
@@ -115,7 +117,7 @@ class Dispatcher:
             if task.mode != "run":
                 task = replace(task, grant=_NOTHING)
             self._sequence += 1
-            rank = self._order(task) if self._order is not None else 0.0
+            rank = self._order(task) if self._order is not None else -task.priority
             heapq.heappush(self._waiting.setdefault(task.grant, []), (rank, self._sequence, task))
 
     def assign(self) -> dict[int, Batch]:
@@ -165,7 +167,7 @@ class Dispatcher:
         if task.grant.is_wide:
             return self._place_wide(task)
         for node in self._nodes:
-            if not node.closed and self._has_time(node, task) and _take(node, task.grant):
+            if self._may_go(node, task) and _take(node, task.grant):
                 return self._hold(node, _with_devices(task, (node,), task.grant.gpus))
         return self._place_ahead(task)
 
@@ -193,7 +195,7 @@ class Dispatcher:
         grant = task.grant
         groups: dict[Hashable, list[Node]] = {}
         for node in self._nodes:
-            if node.closed or not self._has_time(node, task) or node.capacity is None:
+            if node.capacity is None or not self._may_go(node, task):
                 continue
             fits = ranks_on(node.capacity, grant)
             if not grant.nodes and fits >= grant.ranks and _take(node, of_ranks(grant, grant.ranks)):
@@ -213,6 +215,9 @@ class Dispatcher:
                 task = _with_devices(replace(task, hosts=hosts), tuple(chosen), gpus)
                 return self._hold(chosen[0], task, tuple(chosen))
         return None
+
+    def _may_go(self, node: Node, task: Task) -> bool:
+        return not node.closed and node.pilot == task.grant.pilot and self._has_time(node, task)
 
     def _has_time(self, node: Node, task: Task) -> bool:
         return node.ends == math.inf or self._clock() + task.wall_seconds <= node.ends

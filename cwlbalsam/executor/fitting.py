@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from msgspec import Struct
 
 from cwlbalsam.cwl.tasks import Task
-from cwlbalsam.errors import JobError
+from cwlbalsam.errors import JobError, did_you_mean
 from cwlbalsam.executor.capacity import Capacity, Machine
 from cwlbalsam.executor.dispatch import of_ranks, ranks_on
 from cwlbalsam.jobs.batch import MachineState, NodeShape, Queue
@@ -65,8 +65,14 @@ class Fitting(Struct, frozen=True):
 def fitting_of(
     site: str, state: MachineState | None, queue: str, described: Mapping[str, float], limits: PilotLimits
 ) -> Fitting:
-    """state: of the batch machine, None if it could not be asked. described: a node, by the user."""
-    chosen = _queue(state.queues if state is not None else (), queue)
+    """state: of the batch machine, None if it could not be asked. described: a node, by the user. Raises JobError if
+    there is no such queue."""
+    queues = state.queues if state is not None else ()
+    chosen = _queue(queues, queue)
+    if queue and queues and chosen is None:
+        names = sorted(each.name for each in queues)
+        hint = did_you_mean(queue, names, f"there are {', '.join(names)}")
+        raise JobError(f"there is no queue '{queue}' at site '{site}'", hint=hint)
     shapes = [shape for shape in (state.shapes if state else ()) if _in_queue(shape, chosen)]
     machines = [_machine(shape, described) for shape in shapes]
     if not machines and "cores" in described:

@@ -41,6 +41,8 @@ def start(folder: Path, name: str, words: Sequence[str]) -> NoReturn:
     parts = os.environ.get("PATH", os.defpath).split(os.pathsep)
     path = os.pathsep.join(part for part in parts if part != f"{folder}/{BIN}")
     environment |= {**nodes.environment, **call.environment, **added, "PATH": path}
+    if place.hosts != (nodes.hosts[0][0],):
+        environment.pop("TMPDIR", None)  # of this node alone
     if call.directory:
         os.chdir(call.directory)
     for handle, target in ((1, call.output), (2, call.error or call.output)):

@@ -11,7 +11,9 @@ from pathlib import Path
 from uuid import uuid4
 
 from msgspec import Struct
+from msgspec.structs import replace
 
+from cwlbalsam.cwl.tasks import PilotKind
 from cwlbalsam.errors import UserError
 from cwlbalsam.executor.agent import Agent
 from cwlbalsam.executor.batch import OUTPUT, BatchSystem
@@ -47,6 +49,7 @@ class Asked(Struct, eq=False):
     file: PilotFile
     folder: Path
     nodes: int
+    kind: PilotKind
     wire: TcpWire | SpoolWire
     token: bytes
     reading: asyncio.Task[None] | None = None  # of a spool
@@ -58,7 +61,7 @@ class Asked(Struct, eq=False):
 
 
 class Pilots:
-    """make_file: a pilot's file without its session. addresses: where the agent listens."""
+    """make_file: a pilot's file, by its session and how long it is to last. fitting: of the pilots of a queue."""
 
     def __init__(
         self,
@@ -66,16 +69,15 @@ class Pilots:
         batch: BatchSystem,
         folder: Path,
         limits: PilotLimits,
-        make_file: Callable[[str], PilotFile],
-        fitting: Fitting,
+        make_file: Callable[[str, float], PilotFile],
+        fitting: Callable[[str], Fitting],
     ) -> None:
         self._agent = agent
         self._batch = batch
         self._folder = folder
         self._limits = limits
         self._make_file = make_file
-        self._cores_per_node = fitting.cores_per_node
-        self._most_nodes = fitting.nodes
+        self._fitting = fitting
         self._asked: dict[str, Asked] = {}  # by session
         self._wake = asyncio.Event()
         self._polled = 0.0
@@ -127,8 +129,8 @@ class Pilots:
         await self._watch()
         self._dismiss_idle()
         await self._cancel_unwanted()
-        for nodes in nodes_to_ask(self._demand(), self._views(), self._limits, self._cores_per_node):
-            await self._ask(min(nodes, self._most_nodes))
+        for kind in {grant.pilot for grant, _ in self._agent.waiting()}:
+            await self._ask_for(kind)
 
     async def close(self) -> None:
         """Have all launchers leave, and cancel what has not started."""
@@ -145,55 +147,70 @@ class Pilots:
 
     # --- what there is ---
 
-    def _demand(self) -> Demand:
+    def _demand(self, kind: PilotKind) -> Demand:
         cores, tasks, widest = 0.0, 0, 0
+        cores_per_node = self._fitting(kind.queue).cores_per_node
         for grant, count in self._agent.waiting():
+            if grant.pilot != kind:
+                continue
             tasks += count
             nodes = 1
             if grant.is_wide:
-                by_node = max(int(self._cores_per_node / max(grant.cores, 1e-9)), 1)
+                by_node = max(int(cores_per_node / max(grant.cores, 1e-9)), 1)
                 nodes = grant.nodes or -(-grant.ranks // by_node)
                 widest = max(widest, nodes)
             if nodes == 1:
-                cores += count * (self._cores_per_node if grant.nodes else grant.cores * max(grant.ranks, 1))
+                cores += count * (cores_per_node if grant.nodes else grant.cores * max(grant.ranks, 1))
         return Demand(cores=cores, tasks=tasks, widest=widest)
 
-    def _views(self) -> list[PilotView]:
+    def _views(self, kind: PilotKind, *, others: bool = False) -> list[PilotView]:
+        """Pilots of a kind, or all others."""
         sessions = self._agent.sessions
         return [
             PilotView(nodes=pilot.nodes, running=bool(sessions[session].nodes))
             for session, pilot in self._asked.items()
-            if not pilot.ended and not sessions[session].leaving
+            if not pilot.ended and not sessions[session].leaving and (pilot.kind == kind) is not others
         ]
 
     # --- asking ---
 
-    async def _ask(self, nodes: int) -> None:
+    async def _ask_for(self, kind: PilotKind) -> None:
+        """What is needed of a kind, within the limits for all together."""
+        fitting, others = self._fitting(kind.queue), self._views(kind, others=True)
+        limits = replace(
+            self._limits,
+            pilots=self._limits.pilots - len(others),
+            nodes=self._limits.nodes - sum(pilot.nodes for pilot in others),
+        )
+        for nodes in nodes_to_ask(self._demand(kind), self._views(kind), limits, fitting.cores_per_node):
+            await self._ask(min(nodes, fitting.nodes), kind, fitting.wall_seconds)
+
+    async def _ask(self, nodes: int, kind: PilotKind, wall_seconds: float) -> None:
         session = uuid4().hex
         folder = self._folder / session[:16]
         folder.mkdir(mode=0o700, parents=True)
-        file = self._make_file(session)
+        file = self._make_file(session, wall_seconds)
         token = write_token(folder / "token")
         write_record(folder / "pilot.json", file)
         write_record(folder / "agent.json", AgentFile(self._addresses))
         wire = TcpWire(partial(self._hear, session), echoes=True)
-        pilot = Asked(file, folder, nodes, wire, token, submitted=time.time())
+        pilot = Asked(file, folder, nodes, kind, wire, token, submitted=time.time())
         body = shlex.join([file.python, "-m", "cwlbalsam.executor.launcher", str(folder)])
         try:
             pilot.batch_id = await self._batch.submit(
-                f"cwlbalsam-{session[:8]}", folder, body, nodes, int(file.wall_seconds)
+                f"cwlbalsam-{session[:8]}", folder, body, nodes, int(file.wall_seconds), kind
             )
         except UserError as error:
             self._failures += 1
             shutil.rmtree(folder, ignore_errors=True)
             self._agent.notify(f"no pilot: {error}")
             if self._failures >= MAX_FAILURES or not self._asked:
-                self._agent.fail_waiting(str(error))
+                self._agent.fail_waiting(str(error), lambda task: task.grant.pilot == kind)
             return
         self._failures = 0
         (folder / BATCH_FILE).write_text(pilot.batch_id)
         self._asked[session] = pilot
-        self._agent.add_session(session, wire)
+        self._agent.add_session(session, wire, kind)
         self._agent.notify(f"pilot {pilot.batch_id}: {nodes} node{'s' * (nodes > 1)} asked for")
 
     def _hear(self, session: str, body: bytes) -> None:
@@ -254,22 +271,24 @@ class Pilots:
             why = f"pilot {pilot.batch_id} ended before its launcher called" + (f":\n{told}" if told else "")
             self._agent.notify(why)
             if self._failures >= MAX_FAILURES:
-                self._agent.fail_waiting(why)
+                self._agent.fail_waiting(why, lambda task: task.grant.pilot == pilot.kind)
         else:
             shutil.rmtree(pilot.folder, ignore_errors=True)
 
     def _dismiss_idle(self) -> None:
-        """At once if a wide job waits for nodes of one pilot."""
-        patience = 0.5 if is_too_wide(self._demand(), self._views()) else self._limits.idle_seconds
+        """At once if a wide job waits for nodes of one pilot, or one for a pilot of a kind that there is none of."""
+        waiting = {grant.pilot for grant, _ in self._agent.waiting()}
+        is_short = any(is_too_wide(self._demand(kind), self._views(kind)) for kind in waiting)
+        is_short |= bool(waiting) and any(not self._views(kind) for kind in waiting)
+        patience = 0.5 if is_short else self._limits.idle_seconds
         for name, session in list(self._agent.sessions.items()):
             if not session.leaving and session.nodes and time.monotonic() - session.idle_since > patience:
                 self._agent.dismiss(name)
 
     async def _cancel_unwanted(self) -> None:
         """Those that still queue while nothing waits."""
-        if self._demand().tasks:
-            return
-        queued = [pilot for pilot in self._asked.values() if not pilot.up and not pilot.cancelled]
+        wanted = {grant.pilot for grant, _ in self._agent.waiting()}
+        queued = [pilot for pilot in self._asked.values() if not (pilot.up or pilot.cancelled or pilot.kind in wanted)]
         late = [pilot for pilot in queued if time.time() - pilot.submitted > self._limits.idle_seconds]
         if late:
             with contextlib.suppress(UserError):

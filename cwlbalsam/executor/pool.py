@@ -18,7 +18,7 @@ from msgspec.structs import replace
 
 from cwlbalsam.cwl.command_jobs import COMMANDS
 from cwlbalsam.cwl.removal import remove_tree
-from cwlbalsam.cwl.tasks import Outcome, Settings, Task
+from cwlbalsam.cwl.tasks import ANY_PILOT, Outcome, Settings, Task
 from cwlbalsam.errors import JobError
 from cwlbalsam.executor.capacity import Capacity
 from cwlbalsam.executor.crew import Crew, Written, by_task
@@ -133,12 +133,14 @@ class WorkerPool:
     def _on_one_machine(self, task: Task) -> Task:
         """A job that could have several nodes elsewhere: its own launch command spreads it over this machine."""
         grant, capacity = task.grant, self._node.capacity
+        if grant.pilot != ANY_PILOT:
+            task = replace(task, grant=(grant := replace(grant, pilot=ANY_PILOT)))
         if not grant.is_wide or capacity is None:
             return task
+        if task.program != COMMANDS.digest:  # a document may ask for more ranks than there are cores
+            return replace(task, grant=replace(grant, ranks=0, nodes=0))
         if grant.nodes > 1:
             raise JobError(f"the job asks for {grant.nodes} nodes, and this is one machine")
-        if task.program != COMMANDS.digest:  # a document may ask for more ranks than there are cores
-            return replace(task, grant=replace(grant, ranks=0))
         ranks = grant.ranks or ranks_on(capacity, grant)
         narrow = of_ranks(grant, ranks)
         if grant.nodes:

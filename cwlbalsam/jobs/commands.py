@@ -36,6 +36,10 @@ class Command(Struct, frozen=True, kw_only=True, omit_defaults=True):
     ram: float = RAM_MEGABYTES
     gpus: int = 0
     wall_seconds: float = 0.0
+    queue: str = ""
+    account: str = ""
+    constraint: str = ""
+    priority: float = 0.0
     preprocess: tuple[str, ...] = ()
     postprocess: tuple[str, ...] = ()
 

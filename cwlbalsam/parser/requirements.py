@@ -296,7 +296,7 @@ def _batch(node: Node, _: bool) -> dict[str, Any]:
         account=str(node.get("account", "")),
         constraint=str(node.get("constraint", "")),
         exclusive=bool(node.get("exclusive")),
-        priority=numbers["priority"],
+        priority=float(numbers["priority"]),
         place=node.place(),
     )
     return {"batch": batch}

@@ -205,7 +205,7 @@ class LocalRun:
             write=lambda changes: store.apply(self.id, mask_changes(changes, self.secrets)),
             reporter=self.reporter,
             stop_on_error=self.options.on_error == "stop",
-            retry=RetryPolicy(self.options.retries, self.options.retry_memory_factor),
+            retry=RetryPolicy(self.options.retries, self.options.retry_memory_factor, self.options.retry_time_factor),
             memory=self.resumed.memory if self.resumed else None,
         )
 

@@ -1,6 +1,7 @@
 """What is submitted is held against what there is: told at once, not after a night in the queue."""
 
 import contextlib
+import hashlib
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -28,9 +29,12 @@ def check_commands(home: Home, site: str, commands: Iterable[Command], kept: Pat
         for grant, _ in asked:
             _check_here(capacity, grant)
         return
-    fitting = _fitting(home, site, kept)
+    fittings: dict[str, Fitting] = {}
     for grant, seconds in asked:
-        fitting.check(
+        queue = grant.pilot.queue
+        if queue not in fittings:
+            fittings[queue] = _fitting(home, site, queue, kept)
+        fittings[queue].check(
             Task(job=0, program=COMMANDS.digest, process=0, inputs={}, directory="", grant=grant, wall_seconds=seconds)
         )
 
@@ -42,17 +46,19 @@ def _check_here(capacity: Capacity, grant: Grant) -> None:
     capacity.check(of_ranks(grant, max(grant.ranks, 1)))
 
 
-def _fitting(home: Home, site: str, kept: Path) -> Fitting:
+def _fitting(home: Home, site: str, queue: str, kept: Path) -> Fitting:
     from cwlbalsam.service.sites import find_site, site_fitting
 
     described = find_site(home, site)
+    if queue:
+        kept = kept.with_name(f"{kept.stem}-{hashlib.sha256(queue.encode()).hexdigest()[:16]}.json")
     with contextlib.suppress(OSError, msgspec.DecodeError):
         newest = max(path.stat().st_mtime for path in (kept, home.path / "sites.yml"))
         if newest == kept.stat().st_mtime and time.time() - newest < KEEP_SECONDS:
             return msgspec.json.decode(kept.read_bytes(), type=Fitting)
     import asyncio
 
-    fitting = asyncio.run(site_fitting(described))
+    fitting = asyncio.run(site_fitting(described, queue))
     kept.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     kept.write_bytes(msgspec.json.encode(fitting))
     return fitting

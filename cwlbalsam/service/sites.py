@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -166,24 +166,27 @@ async def run_agent(home: Home, site: Site) -> None:
     except BlockingIOError:
         return  # another one serves it
     batch = _batch_system(site)
-    fitting = await _fitting(site, batch)
+    fitting = await _fittings(site, batch)
+    fitting("")  # a site whose queue is not there is told at once
     pilots: Pilots
 
     def changed() -> None:
         pilots.changed()
 
     agent = Agent(
-        check=fitting.check, launching=lambda task: site.mpi.with_launch(task, site.scheduler), changed=changed
+        check=lambda task: fitting(task.grant.pilot.queue).check(task),
+        launching=lambda task: site.mpi.with_launch(task, site.scheduler),
+        changed=changed,
     )
 
-    def make_file(session: str) -> PilotFile:
+    def make_file(session: str, wall_seconds: float) -> PilotFile:
         return PilotFile(
             session=session,
             site=site.name,
             scheduler=site.scheduler,
             starter=site.starter or ("srun" if site.scheduler == "slurm" else "local"),
             python=sys.executable,
-            wall_seconds=fitting.wall_seconds,
+            wall_seconds=wall_seconds,
             lease_seconds=site.lease_seconds,
             transport=site.transport,
             scratch=site.scratch,
@@ -220,18 +223,26 @@ async def run_agent(home: Home, site: Site) -> None:
     server.close()
 
 
-async def site_fitting(site: Site) -> Fitting:
-    """What the site could ever run. Raises UserError if it has no scheduler of that name."""
-    return await _fitting(site, _batch_system(site))
+async def site_fitting(site: Site, queue: str = "") -> Fitting:
+    """What pilots of a queue (the site's) could ever run. Raises UserError if there is none of that name."""
+    return (await _fittings(site, _batch_system(site)))(queue)
 
 
-async def _fitting(site: Site, batch: BatchSystem) -> Fitting:
+async def _fittings(site: Site, batch: BatchSystem) -> Callable[[str], Fitting]:
+    """By queue."""
     state = None
     try:
         state = await batch.machine()
     except UserError as error:  # jobs are still tried
         print(error, file=sys.stderr, flush=True)
-    return fitting_of(site.name, state, site.queue, site.nodes, site.pilots)
+    found: dict[str, Fitting] = {}
+
+    def fitting(queue: str) -> Fitting:
+        if queue not in found:
+            found[queue] = fitting_of(site.name, state, queue or site.queue, site.nodes, site.pilots)
+        return found[queue]
+
+    return fitting
 
 
 def main(arguments: Sequence[str]) -> None:

@@ -36,6 +36,10 @@ class Wish(Struct, kw_only=True):
     ram: float | None = None
     gpus: int | None = None
     wall: str | None = None
+    queue: str | None = None
+    account: str | None = None
+    constraint: str | None = None
+    priority: float | None = None
     output: str | None = None
     error: str | None = None
     directory: str | None = None
@@ -114,6 +118,10 @@ def _draft(wish: Wish, argv: tuple[str, ...], said: Directives) -> Draft:
         ram=float(wish.ram or said.memory_megabytes or RAM_MEGABYTES),
         gpus=wish.gpus if wish.gpus is not None else (said.gpus or 0) * (nodes or 1) // (ranks or 1),
         wall_seconds=wall_seconds(wish.wall) if wish.wall else said.wall_seconds or 0.0,
+        queue=wish.queue or said.queue or "",
+        account=wish.account or said.account or "",
+        constraint=wish.constraint or said.constraint or "",
+        priority=wish.priority or 0.0,
         preprocess=tuple(shlex.split(wish.preprocess)),
         postprocess=tuple(shlex.split(wish.postprocess)),
     )

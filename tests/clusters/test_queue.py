@@ -54,6 +54,11 @@ def printed(place: ClusterPlace, name: str = "fit.*") -> str:
     return next(place.folder.glob(name)).read_text()
 
 
+def told(text: str) -> list[list[str]]:
+    """What the ranks of hello.py have printed, without Slurm's own words."""
+    return [line.split() for line in text.splitlines() if line[:1].isdigit()]
+
+
 def test_commands_run_on_nodes_in_the_order_that_was_asked_for(queue: ClusterPlace) -> None:
     first = queue.call("qsub", "--site", "cluster", "-o", "first", "--", "sh", "-c", "hostname; sleep 1; date +%s.%N")
     submit(queue, "--after", first.strip(), "-o", "second", "--", "date", "+%s.%N")
@@ -68,7 +73,7 @@ def test_an_mpi_command_gets_the_nodes_that_it_asks_for(queue: ClusterPlace, lau
     queue.describe(mpi={"launcher": launcher, "pmi": "pmi2"})
     arguments = ["-o", "out", "--", sys.executable, str(queue.folder / "hello.py")]
     submit(queue, "--nodes", "2", "--ranks", "6", *arguments)
-    rows = [line.split() for line in printed(queue, "out").splitlines()]
+    rows = told(printed(queue, "out"))
     assert [row[0] for row in rows] == ["6"] * 6
     assert sorted(int(row[1]) for row in rows) == list(range(6))
     hosts = [row[2] for row in rows]
@@ -80,7 +85,7 @@ def test_an_mpi_command_gets_the_nodes_that_it_asks_for(queue: ClusterPlace, lau
 def test_launch_commands_in_a_script_become_those_of_the_site(queue: ClusterPlace, launcher: str, name: str) -> None:
     queue.describe(mpi={"launcher": launcher, "pmi": "pmi2"})
     submit(queue, "--nodes", "2", "--mode", "script", script(queue, "n=$((2 * 3))", f"{name} $n $hello"))
-    rows = [line.split() for line in printed(queue).splitlines()]
+    rows = told(printed(queue))
     assert [row[0] for row in rows] == ["6"] * 6
     assert len({row[2] for row in rows}) == 2
 
@@ -96,7 +101,7 @@ def test_a_script_runs_on_the_first_of_its_nodes_and_knows_them(queue: ClusterPl
 def test_programs_in_the_background_share_the_nodes_of_their_job(queue: ClusterPlace) -> None:
     lines = ["mpirun -n 4 $hello 2 > a &", "mpirun -n 4 $hello 2 > b &", "mpirun -n 8 $hello > c &", "wait"]
     submit(queue, "--nodes", "2", "--mode", "script", script(queue, *lines))
-    hosts = [{line.split()[2] for line in (queue.folder / name).read_text().splitlines()} for name in "abc"]
+    hosts = [{row[2] for row in told((queue.folder / name).read_text())} for name in "abc"]
     assert len(hosts[0]) == len(hosts[1]) == 1
     assert hosts[0] | hosts[1] == hosts[2]
     assert "waits until other programs" in printed(queue) or len(hosts[2]) == 2
@@ -157,3 +162,50 @@ def test_a_killed_queue_ends_what_it_left_on_the_nodes_and_goes_on(queue: Cluste
 
     wait_until(lambda: states()[number] == "done", 90)
     assert len((queue.folder / "ran").read_text().split()) == 2
+
+
+def test_what_a_step_wants_of_the_batch_system_gives_it_a_pilot_of_its_own(queue: ClusterPlace) -> None:
+    assert queue.cluster is not None
+    tool = queue.folder / "where.cwl"
+    tool.write_text("""
+cwlVersion: v1.2
+class: Workflow
+$namespaces: {cwlbalsam: "https://cwlbalsam.org/cwl#"}
+inputs: []
+steps:
+  urgent:
+    run: &tool
+      class: CommandLineTool
+      inputs: []
+      baseCommand: [sleep, "4"]
+      outputs: []
+    hints: {cwlbalsam:Batch: {queue: urgent, account: physics, wallTime: 60, exclusive: true}}
+    in: []
+    out: []
+  plain: {run: *tool, in: [], out: []}
+outputs: []
+""")
+    process = queue.begin("run", "--quiet", "--site", "cluster", "--outdir", queue.out, tool)
+    asked = ["squeue", "-h", "-t", "all", "-o", "%P,%a"]
+    seen: set[str] = set()
+    wait_until(lambda: bool(seen.update(queue.cluster.call(*asked).split())) or len(seen) >= 2, 60)  # type: ignore
+    process.communicate(timeout=120)
+    assert process.returncode == 0, queue.said.read_text()
+    assert {line.partition(",")[0] for line in seen} == {"batch", "urgent"}
+    assert "urgent,physics" in seen
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [(["-q", "urgnt"], "did you mean 'urgent'"), (["-q", "short", "-t", "1h"], "may take 3600 s")],
+)
+def test_a_queue_that_is_not_there_or_too_short_is_told_at_submission(
+    queue: ClusterPlace, options: list[str], words: str
+) -> None:
+    queue.call("qsub", "--site", "cluster", *options, "--", "true", code=1)
+    assert words in queue.said.read_text()
+
+
+def test_an_account_that_is_not_there_fails_the_job_in_the_schedulers_words(queue: ClusterPlace) -> None:
+    submit(queue, "-A", "alchemy", "--", "true", code=1)
+    assert "nvalid account" in queue.said.read_text()

@@ -6,6 +6,7 @@ import pytest
 
 from cwlbalsam.cwl.records import Requirements, Scripts, ToolProcess
 from cwlbalsam.errors import JobError
+from cwlbalsam.executor.live import RetryPolicy
 from cwlbalsam.executor.transitions import Script, Scripted
 from cwlbalsam.jobs.commands import Command
 from cwlbalsam.jobs.dag import DagChange, NewJob
@@ -157,3 +158,15 @@ def test_a_stopped_run_ends_its_scripts() -> None:
     bench.end(bench.task(""), outputs={"x": 1})
     bench.coordinator.stop()
     assert bench.coordinator.done.is_set()
+
+
+def test_an_attempt_after_a_timeout_gets_more_time() -> None:
+    bench = idle()
+    bench.coordinator._retry = RetryPolicy(retries=2, time_factor=3)
+    bench.coordinator.change(DagChange((new("a", wall_seconds=10),)))
+    limits = []
+    for ending in ("timeout", "failed", "done"):
+        task = bench.task("a")
+        limits.append((task.wall_seconds, task.time_factor))
+        bench.end(task, ending)  # type: ignore[arg-type]
+    assert limits == [(10, 1), (30, 3), (30, 3)]

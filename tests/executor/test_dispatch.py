@@ -3,8 +3,9 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
-from cwlbalsam.cwl.tasks import Grant, Task
+from cwlbalsam.cwl.tasks import Grant, PilotKind, Task
 from cwlbalsam.executor.capacity import Capacity, Machine
 from cwlbalsam.executor.dispatch import PASSES, Dispatcher, Node
 
@@ -111,14 +112,11 @@ def test_the_tasks_of_a_dead_worker_free_their_grants() -> None:
 # --- several nodes, and GPUs ---
 
 
-def cluster(
-    count: int, cores: float = 4, gpus: int = 0, devices: tuple[str, ...] = ()
-) -> tuple[Dispatcher, list[Node]]:
+def cluster(count: int, devices: tuple[str, ...] = ()) -> tuple[Dispatcher, list[Node]]:
     """A dispatcher with one worker on each node: worker n on node n."""
     dispatcher = Dispatcher()
-    nodes = [
-        Node(Capacity(Machine(cores, 4096, 1 << 40, gpus, devices=devices)), f"n{number}") for number in range(count)
-    ]
+    machine = Machine(4, 4096, 1 << 40, len(devices), devices=devices)
+    nodes = [Node(Capacity(machine), f"n{number}") for number in range(count)]
     for number, node in enumerate(nodes):
         dispatcher.add_worker(number, node)
     return dispatcher, nodes
@@ -186,3 +184,27 @@ def test_no_gpu_is_given_to_two_jobs_at_the_same_time(asked: list[tuple[int, boo
         else:
             dispatcher.finished(job, 0.0)
     assert all(node.capacity.take_devices(9) == ("a", "b", "c") for node in nodes if node.capacity)
+
+
+def test_jobs_go_to_the_pilots_of_their_kind() -> None:
+    dispatcher, nodes = cluster(2)
+    nodes[1].pilot = PilotKind(queue="big")
+    dispatcher.add([wide(job, pilot=PilotKind(queue="big")) for job in range(3)])
+    dispatcher.add([wide(job, pilot=PilotKind(queue="none")) for job in range(3, 6)])
+    dispatcher.add([wide(job) for job in range(6, 9)])
+    assert {worker: {task.job for task in batch.tasks} for worker, batch in dispatcher.assign().items()} == {
+        0: {6, 7, 8},
+        1: {0, 1, 2},
+    }
+
+
+def test_jobs_of_a_higher_priority_come_first() -> None:
+    dispatcher, _ = cluster(1)
+    asked = [wide(job, cores=4) for job in range(3)]
+    dispatcher.add([replace(task, priority=float(task.job % 2)) for task in asked])
+    order = []
+    while len(dispatcher):
+        (job,) = placed(dispatcher)
+        order.append(job)
+        dispatcher.finished(job, 1.0)
+    assert order == [1, 0, 2]
