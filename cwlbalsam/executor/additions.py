@@ -34,9 +34,13 @@ class Additions:
             return number
 
         expansion = Expansion()
+        kills = [found(ref) for ref in change.kills]
+        again = set(ids.values()) - own  # added by the same change before, with all their edges
         edges = [(found(parent), found(child)) for parent, child in change.edges]
+        edges = [(parent, child) for parent, child in edges if parent not in again and child not in again]
         for index, job in enumerate(change.jobs):
-            edges += [(found(ref), ids[-1 - index]) for ref in job.after]
+            if ids[-1 - index] in own:
+                edges += [(found(ref), ids[-1 - index]) for ref in job.after]
         self._check(edges, own)
         after: dict[int, list[int]] = {}
         for parent, child in edges:
@@ -48,7 +52,7 @@ class Additions:
                 self.named[job.name] = number
                 parents = tuple(dict.fromkeys(after.get(number, ())))
                 expansion.jobs.append(self._expander.added(job.name, command_inputs(job.command), parents, number))
-        return expansion, [found(ref) for ref in change.kills]
+        return expansion, kills
 
     def _ids(self, change: DagChange) -> dict[int, int]:
         """By what the change calls its jobs."""

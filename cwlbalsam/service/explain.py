@@ -29,6 +29,7 @@ from cwlbalsam.store import Store, StoredJob
 
 LONGEST_VALUE = 300
 MANY = 10
+SCRIPTED = {State.STAGED_IN: "preprocess", State.RUN_DONE: "postprocess"}
 
 
 class _Outputs(Struct):
@@ -72,7 +73,7 @@ def find_job(store: Store, run: RunRecord, wanted: str) -> StoredJob:
             return _no_job(run, wanted)
     for states in (
         FAILED_STATES,
-        {State.RUNNING},
+        {State.RUNNING, *SCRIPTED},
         {State.USER_KILLED},
         {State.READY, State.RESTART_READY, State.AWAITING_PARENTS},
     ):
@@ -204,6 +205,9 @@ def _waiting(store: Store, run: RunRecord, job: StoredJob, found: Explanation) -
         yield f"the run's process ({run.pid}) is gone; `cwlbalsam resume {short_run_id(run.id)}` goes on with it"
     if job.state is State.RUNNING and found.directory:
         yield "its command is being run, or about to be"
+        return
+    if job.state in SCRIPTED:
+        yield f"its {SCRIPTED[job.state]} script is being run, or about to be"
         return
     if job.waiting_for:
         yield from _unfinished_parents(store, run, job)

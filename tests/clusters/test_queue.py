@@ -46,12 +46,15 @@ def submit(place: ClusterPlace, *arguments: str | Path, code: int = 0) -> str:
 def script(place: ClusterPlace, *lines: str) -> Path:
     path = place.folder / "job.sh"
     head = ["#!/bin/bash", "#SBATCH --job-name=fit", "#SBATCH --output=%x.%j"]
-    path.write_text("\n".join([*head, f'hello="{sys.executable} {place.folder}/hello.py"', *lines]) + "\n")
+    head += [line for line in lines if line.startswith("#")]
+    body = [line for line in lines if not line.startswith("#")]
+    path.write_text("\n".join([*head, f'hello="{sys.executable} {place.folder}/hello.py"', *body]) + "\n")
     return path
 
 
 def printed(place: ClusterPlace, name: str = "fit.*") -> str:
-    return next(place.folder.glob(name)).read_text()
+    """The newest file of that name: tests with long names share a folder."""
+    return max(place.folder.glob(name), key=lambda path: path.stat().st_mtime_ns).read_text()
 
 
 def told(text: str) -> list[list[str]]:

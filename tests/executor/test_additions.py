@@ -72,6 +72,9 @@ def test_the_same_change_once_more_changes_nothing() -> None:
     change = DagChange((new("a"), new("b", -1)))
     bench.coordinator.change(change)
     bench.coordinator.change(change)
+    bench.end(bench.task("a"))
+    bench.end(bench.task("b"))
+    bench.coordinator.change(change)
     assert [task.name for task in bench.tasks].count("a") == 1
     assert len(bench.store.jobs("run", name="b")) == 1
 
