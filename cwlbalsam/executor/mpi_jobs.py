@@ -21,6 +21,8 @@ class MpiSetup(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     def with_launch(self, task: Task, scheduler: str) -> Task:
         """The task with its launch command. Raises UserError for what the launch command cannot do."""
+        if not task.grant.ranks and task.program != COMMANDS.digest:  # it only has its node to itself
+            return task
         grant, launcher = task.grant, self.launcher or DEFAULTS.get(scheduler, "mpich")
         if task.program == COMMANDS.digest and decode_command(task.inputs[PORT]).mode == "script":
             script = ScriptLaunch(launcher, self.pmi, self.binding, self.options)
