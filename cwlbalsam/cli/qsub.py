@@ -11,7 +11,7 @@ from cwlbalsam.service.home import find_home
 @click.command("qsub", context_settings={"allow_interspersed_args": False})
 @click.option("--site", default=None, metavar="NAME", help="Where it runs: a site of sites.yml. [default: here]")
 @click.option("-N", "--name", default=None, help="[default: the command's]")
-@click.option("--mode", type=click.Choice(["serial", "mpi", "script"]), help="See above. [default: mpi if --ranks]")
+@click.option("--mode", type=click.Choice(["serial", "mpi", "script"]), help="See above.")
 @click.option("--nodes", type=click.IntRange(1), help="So many whole nodes.")
 @click.option("--ranks", "-n", type=click.IntRange(1), help="Ranks of an MPI program, or of a script's.")
 @click.option("--cores", "-c", type=click.FloatRange(0, min_open=True), help="Of each rank. [1]")
@@ -28,8 +28,8 @@ from cwlbalsam.service.home import find_home
 @click.option("-d", "--directory", default=None, metavar="DIR", help="Where it runs. [default: the current directory]")
 @click.option("-v", "--env", multiple=True, metavar="NAME[=VALUE]", help="A variable that it gets beside the usual.")
 @click.option("-V", "--export-all", is_flag=True, help="It gets all variables.")
-@click.option("--before-job", "preprocess", default="", metavar="COMMAND", help="Runs here before the job may start.")
-@click.option("--after-job", "postprocess", default="", metavar="COMMAND", help="Runs here when it has ended well.")
+@click.option("--preprocess", default="", metavar="COMMAND", help="Runs here before the job may start.")
+@click.option("--postprocess", default="", metavar="COMMAND", help="Runs here when it has ended well.")
 @click.option("--array", default="", metavar="RANGE", help="A job for each number of 1-100, 0-8:2 or 1,3,5.")
 @click.option(
     "--file", "commands_file", default="", metavar="FILE", help="A job for each line, a shell command (-: stdin)."
@@ -46,7 +46,7 @@ def command(command_line: tuple[str, ...], wait: bool, **given: Any) -> None:
     \b
     cwlbalsam qsub -- convert a.png a.jpg
     cwlbalsam qsub --site cluster --ranks 64 --time 2h -- ./solver in.dat
-    cwlbalsam qsub --site cluster --mode script job.sh
+    cwlbalsam qsub --site cluster --mode script job.sh      (job.sh alone will do if it has such lines)
     cwlbalsam qsub --after 101,102 --wait -- ./merge
     cwlbalsam qsub --array 1-100 -- sh -c './work $CWLBALSAM_ARRAY_INDEX'
     cwlbalsam qsub --file commands.txt

@@ -70,7 +70,8 @@ def drafts_of(wish: Wish, words: Sequence[str]) -> tuple[str, list[Draft]]:
         raise UserError("what is to be run?", hint="cwlbalsam qsub -- COMMAND..., or --file FILE with a command a line")
     if wish.commands_file:
         drafts = [_draft(wish, ("/bin/sh", "-c", line), Directives()) for line in _lines(wish.commands_file)]
-    elif wish.mode == "script":
+    elif wish.mode == "script" or (wish.mode is None and _is_batch_script(words[0])):
+        wish.mode = "script"
         drafts = [_script(wish, words)]
     else:
         drafts = [_draft(wish, tuple(words), Directives())]
@@ -79,6 +80,16 @@ def drafts_of(wish: Wish, words: Sequence[str]) -> tuple[str, list[Draft]]:
     if not drafts:
         raise UserError("there is no command to submit", place=wish.commands_file)
     return wish.site or "", drafts
+
+
+def _is_batch_script(name: str) -> bool:
+    """Whether sbatch or qsub would be the way to run it: a script that says what it wants of a scheduler."""
+    try:
+        with Path(name).open("rb") as file:
+            head = file.read(65_536)
+    except OSError:
+        return False
+    return head.startswith(b"#!") and read_directives(head.decode(errors="replace")) != Directives()
 
 
 def _script(wish: Wish, words: Sequence[str]) -> Draft:

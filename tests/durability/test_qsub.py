@@ -103,7 +103,7 @@ def test_killed_jobs_end_and_take_along_those_that_wait_for_them(shop: Place) ->
 def test_a_script_starts_programs_on_its_own_cores_and_no_more(shop: Place) -> None:
     body = ["#SBATCH -n 2 -J fit -o %x.out", "n=$((1 + 1)); mpirun -np $n sh -c 'echo rank $MPI_RANK'"]
     loads = ["PATH=/nowhere:$PATH srun -n 1 sh -c 'echo $CWLBALSAM_NODES $SLURM_NTASKS'", "mpirun -n 3 true"]
-    submit(shop, "--mode", "script", script(shop, *body, *loads), "argument", code=1)
+    submit(shop, script(shop, *body, *loads), "argument", code=1)
     lines = text(shop, "fit.out").splitlines()
     assert sorted(lines[:2]) == ["rank 1", "rank 2"]
     assert lines[2].split()[0] == "1"

@@ -82,7 +82,7 @@ def test_failed_jobs_of_a_killed_queue_are_not_tried_again(place: QueuePlace) ->
 @pytest.mark.parametrize("end", ["os.kill(os.getpid(), signal.SIGKILL)", "raise SystemExit(1)", "os._exit(1)"])
 def test_a_script_that_fails_after_a_thousand_additions_leaves_none_of_them(place: QueuePlace, end: str) -> None:
     body = f"for n in range({ADDED}):\n    dag.add(['true'], stdout='/dev/null')\ndag._script().commit()\n{end}\n"
-    place.call("qsub", "--wait", "-o", "/dev/null", "--after-job", str(script(place, body)), "--", "true", code=1)
+    place.call("qsub", "--wait", "-o", "/dev/null", "--postprocess", str(script(place, body)), "--", "true", code=1)
     states = Counter(job[2] for job in place.jobs(place.run_id()).values() if job[1] == "job")
     assert states == {State.FAILED: 1}
 
@@ -95,7 +95,7 @@ def test_a_crash_in_the_middle_of_a_script_that_adds_a_thousand_jobs_leaves_none
     wait = f"        open({str(place.folder / 'half')!r}, 'a').write('x')\n"
     stop = f"        while not os.path.exists({str(place.folder / 'go')!r}): time.sleep(0.02)\n"
     after = script(place, half + wait + stop)
-    job = int(place.call("qsub", "-o", "/dev/null", "--after-job", str(after), "--", "true"))
+    job = int(place.call("qsub", "-o", "/dev/null", "--postprocess", str(after), "--", "true"))
     wait_until((place.folder / "half").exists)
     run = place.run_id()
     scripts = [pid for pid in processes() if str(after) in command_of(pid)]
@@ -115,7 +115,7 @@ def test_a_crash_in_the_middle_of_a_script_that_adds_a_thousand_jobs_leaves_none
 
 def test_a_script_that_has_ended_well_is_not_run_again(place: QueuePlace) -> None:
     body = f"open({str(place.folder / 'ran')!r}, 'a').write('7\\n')\ndag.add(['sleep', '2'], stdout='/dev/null')\n"
-    place.call("qsub", "-o", "/dev/null", "--after-job", str(script(place, body)), "--", "true")
+    place.call("qsub", "-o", "/dev/null", "--postprocess", str(script(place, body)), "--", "true")
     wait_until(lambda: len(place.listed()) == 2)
     kill(*place.daemons())
     place.call("qstat")
