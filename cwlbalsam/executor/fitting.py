@@ -62,17 +62,20 @@ class Fitting(Struct, frozen=True):
         return max((shape.cores for shape in self.shapes), default=1.0)
 
 
+def check_queue(site: str, state: MachineState | None, queue: str) -> None:
+    """Raises JobError if the machine has queues, and none of that name."""
+    names = sorted(each.name for each in state.queues) if state is not None else []
+    if names and queue not in names:
+        hint = did_you_mean(queue, names, f"there are {', '.join(names)}")
+        raise JobError(f"there is no queue '{queue}' at site '{site}'", hint=hint)
+
+
 def fitting_of(
     site: str, state: MachineState | None, queue: str, described: Mapping[str, float], limits: PilotLimits
 ) -> Fitting:
-    """state: of the batch machine, None if it could not be asked. described: a node, by the user. Raises JobError if
-    there is no such queue."""
+    """state: of the batch machine, None if it could not be asked. described: a node, by the user."""
     queues = state.queues if state is not None else ()
     chosen = _queue(queues, queue)
-    if queue and queues and chosen is None:
-        names = sorted(each.name for each in queues)
-        hint = did_you_mean(queue, names, f"there are {', '.join(names)}")
-        raise JobError(f"there is no queue '{queue}' at site '{site}'", hint=hint)
     shapes = [shape for shape in (state.shapes if state else ()) if _in_queue(shape, chosen)]
     machines = [_machine(shape, described) for shape in shapes]
     if not machines and "cores" in described:

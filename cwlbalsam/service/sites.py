@@ -23,7 +23,7 @@ from cwlbalsam.errors import UserError, did_you_mean
 from cwlbalsam.executor.agent import Agent
 from cwlbalsam.executor.allocation import addresses, listening_socket
 from cwlbalsam.executor.batch import BatchSystem
-from cwlbalsam.executor.fitting import Fitting, fitting_of
+from cwlbalsam.executor.fitting import Fitting, check_queue, fitting_of
 from cwlbalsam.executor.messages import OpenRun, framed
 from cwlbalsam.executor.mpi_jobs import MpiSetup
 from cwlbalsam.executor.pilot import PilotFile, Starter, Transport
@@ -167,7 +167,6 @@ async def run_agent(home: Home, site: Site) -> None:
         return  # another one serves it
     batch = _batch_system(site)
     fitting = await _fittings(site, batch)
-    fitting("")  # a site whose queue is not there is told at once
     pilots: Pilots
 
     def changed() -> None:
@@ -239,6 +238,8 @@ async def _fittings(site: Site, batch: BatchSystem) -> Callable[[str], Fitting]:
 
     def fitting(queue: str) -> Fitting:
         if queue not in found:
+            if queue:  # of the site's own queue its scheduler has the word
+                check_queue(site.name, state, queue)
             found[queue] = fitting_of(site.name, state, queue or site.queue, site.nodes, site.pilots)
         return found[queue]
 
