@@ -109,6 +109,13 @@ LIMITS = [
         metavar="F",
         help="For the RAM of an attempt after one that was killed, as for lack of memory. [1]",
     ),
+    _option(
+        "--retry-time-factor",
+        type=click.FloatRange(1),
+        default=1.0,
+        metavar="F",
+        help="For the time limit of an attempt after one that reached it. [1]",
+    ),
     _option("--eval-timeout", type=float, default=60.0, metavar="SECONDS", help="Time an expression may take. [60]"),
 ]
 CONTAINERS = [

@@ -1,5 +1,8 @@
 """What a command runs under: environment, time limit, network, MPI."""
 
+from collections.abc import Sequence
+from typing import Any
+
 from cwlbalsam.cwl.frame import Frame, wrong
 from cwlbalsam.cwl.resources import mpi_ranks
 from cwlbalsam.cwl.tasks import Launch
@@ -9,7 +12,10 @@ from cwlbalsam.errors import JobError
 def job_environment(frame: Frame, home: str, tmpdir: str, *, contained: bool = False) -> dict[str, str]:
     """A built environment, never an inherited one. In a container PATH and the caller's variables are the image's."""
     settings = frame.settings
-    environment = {} if contained else {"PATH": settings.path, **settings.environment}
+    environment: dict[str, str] = {}
+    if not contained:
+        environment = {"PATH": settings.path, **settings.environment}
+        environment |= device_variables(frame.devices)
     environment["HOME"] = home
     environment["TMPDIR"] = tmpdir
     if frame.requirements.mpi is not None:
@@ -24,14 +30,28 @@ def job_environment(frame: Frame, home: str, tmpdir: str, *, contained: bool = F
     return environment
 
 
+def device_variables(devices: Sequence[str]) -> dict[str, str]:
+    """By which a program knows the GPUs that it may use: NVIDIA's and AMD's names. None if it was given none."""
+    text = ",".join(devices)
+    return {"CUDA_VISIBLE_DEVICES": text, "ROCR_VISIBLE_DEVICES": text} if devices else {}
+
+
 def time_limit(frame: Frame) -> float:
     """Seconds; 0 for none."""
-    template = frame.requirements.time_limit
+    batch = frame.requirements.batch
+    limits = [
+        _seconds(frame, frame.requirements.time_limit, "ToolTimeLimit: 'timelimit'"),
+        _seconds(frame, batch.wall_seconds, "cwlbalsam:Batch: 'wallTime'") if batch is not None else 0.0,
+    ]
+    return min((limit for limit in limits if limit), default=0.0)
+
+
+def _seconds(frame: Frame, template: Any, what: str) -> float:
     value = frame.evaluate(template)
     if value is None:
         return 0.0
     if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0:
-        raise wrong("ToolTimeLimit: 'timelimit'", "a number of seconds that is not negative", value, template)
+        raise wrong(what, "a number of seconds that is not negative", value, template)
     return float(value)
 
 

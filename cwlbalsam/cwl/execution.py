@@ -14,6 +14,7 @@ from cwlbalsam.cwl.inputs import bind_inputs, fill_and_check
 from cwlbalsam.cwl.outputs import collect_outputs
 from cwlbalsam.cwl.prologue import apply_links, is_wanted
 from cwlbalsam.cwl.records import (
+    CommandProcess,
     Docker,
     ExpressionProcess,
     OperationProcess,
@@ -38,7 +39,8 @@ _UNKNOWN_GRANT = Grant()
 
 
 class ContainerSpec(Struct):
-    """The container a command runs in. workdir and environment are those inside."""
+    """The container a command runs in. workdir and environment are those inside. devices: the GPUs that it sees; (): if
+    it sees any at all, then all."""
 
     docker: Docker
     mounts: tuple[Mount, ...]
@@ -46,6 +48,7 @@ class ContainerSpec(Struct):
     network: bool
     environment: dict[str, str]
     gpus: int = 0
+    devices: tuple[str, ...] = ()
 
 
 class Command(Struct):
@@ -59,6 +62,7 @@ class Command(Struct):
     stderr: str = ""
     time_limit: float = 0.0
     container: ContainerSpec | None = None
+    is_script: bool = False  # it starts MPI programs itself
 
 
 class Prepared:
@@ -138,6 +142,10 @@ def prepare(program: Program, task: Task, settings: Settings, tmpdir: str) -> Pr
     tmpdir: an existing empty folder, lent to the job.
     """
     process = program.processes[task.process]
+    if isinstance(process, CommandProcess):
+        from cwlbalsam.cwl.command_execution import prepare_command
+
+        return prepare_command(task, settings, tmpdir)
     values: dict[str, Any] = {name: msgspec.msgpack.decode(raw) for name, raw in task.inputs.items()}
     secrets: list[str] = []
     if process.requirements.secrets:
@@ -168,6 +176,7 @@ def _prepare(program: Program, task: Task, values: dict[str, Any], settings: Set
             strip_paths(values)
             return Prepared("done", values)
     frame = Frame(process, {}, {}, settings)
+    frame.devices = task.devices
     frame.inputs = fill_and_check(process, values, frame.defaulted)
     if isinstance(process, OperationProcess) and task.mode == "run":
         raise JobError(f"'{process.id}' is an Operation: it has no implementation to run", place=process.place)
@@ -222,7 +231,7 @@ def _prepare_tool(
         stdin=_stdin(frame, process, stage),
         stdout=_redirection(frame, stage, process.stdout, "stdout"),
         stderr=_redirection(frame, stage, process.stderr, "stderr"),
-        time_limit=time_limit(frame),
+        time_limit=time_limit(frame) * task.time_factor,
     )
     if docker is not None:
         command.container = _container(frame, stage, docker)
@@ -266,6 +275,7 @@ def _container(frame: Frame, stage: Stage, docker: Docker) -> ContainerSpec:
         network=network_allowed(frame),
         environment=job_environment(frame, stage.seen_outdir, stage.seen_tmpdir, contained=True),
         gpus=frame.runtime.get("cudaDeviceCount", 1) if cuda is not None else 0,
+        devices=frame.devices,
     )
 
 

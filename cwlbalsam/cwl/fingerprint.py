@@ -18,7 +18,7 @@ FORMAT = 1
 # Fields of records that change no result, or count elsewhere: defaults are part of the inputs.
 _LEFT_OUT = frozenset(
     {"place", "workdir_place", "label", "doc", "digest", "id", "default"}
-    | {"docker", "resources", "work_reuse", "time_limit", "secrets"}
+    | {"docker", "resources", "work_reuse", "time_limit", "batch", "secrets"}
 )
 _BY_CONTENT = frozenset({"location", "path", "dirname", "checksum", "size", "secondaryFiles", "listing"})
 _encode = msgspec.msgpack.Encoder(order="deterministic").encode

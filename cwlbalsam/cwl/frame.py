@@ -28,6 +28,7 @@ class Frame:
         self.inputs = inputs
         self.runtime = runtime
         self.settings = settings
+        self.devices: tuple[str, ...] = ()  # GPUs that the job was given
         self.defaulted: set[str] = set()  # inputs whose values come from the document
 
     def evaluate(self, template: Any, self_: Any = None) -> Any:

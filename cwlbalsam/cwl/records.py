@@ -200,6 +200,29 @@ class Software(Record, frozen=True, kw_only=True):
     specs: tuple[str, ...] = ()
 
 
+class Scripts(Record, frozen=True, kw_only=True):
+    """cwlbalsam:Scripts: commands before and after a job, outside of the allocation."""
+
+    preprocess: tuple[str, ...] = ()
+    postprocess: tuple[str, ...] = ()
+    place: str = ""
+
+
+class Batch(Record, frozen=True, kw_only=True):
+    """cwlbalsam:Batch: what a job wants of a batch system. None, "": as the site has it.
+
+    wall_seconds: as long as the job is let run. exclusive: a node of its own. The higher its priority, the earlier.
+    """
+
+    wall_seconds: float | Expr = 0.0
+    queue: str = ""
+    account: str = ""
+    constraint: str = ""
+    exclusive: bool = False
+    priority: float = 0.0
+    place: str = ""
+
+
 class Requirements(Record, frozen=True, kw_only=True):
     """What holds for one process, requirements and hints of its callers already resolved."""
 
@@ -220,6 +243,8 @@ class Requirements(Record, frozen=True, kw_only=True):
     mpi: Mpi | None = None
     cuda: Cuda | None = None
     secrets: tuple[str, ...] = ()
+    scripts: Scripts | None = None
+    batch: Batch | None = None
 
 
 # --- processes -----------------------------------------------------------------------------------------------------
@@ -267,6 +292,19 @@ class OperationProcess(Record, tag="operation", frozen=True, kw_only=True):
     version: str
     inputs: tuple[Field, ...]
     outputs: tuple[Field, ...]
+    requirements: Requirements = Requirements()
+    digest: str = ""
+    key: str = ""
+    place: str = ""
+
+
+class CommandProcess(Record, tag="command", frozen=True, kw_only=True):
+    """What runs a job that is no step of a document: a command that is its only input."""
+
+    id: str
+    version: str
+    inputs: tuple[Field, ...] = ()
+    outputs: tuple[Field, ...] = ()
     requirements: Requirements = Requirements()
     digest: str = ""
     key: str = ""
@@ -336,7 +374,7 @@ class WorkflowProcess(Record, tag="workflow", frozen=True, kw_only=True):
     place: str = ""
 
 
-Process = ToolProcess | ExpressionProcess | OperationProcess | WorkflowProcess
+Process = ToolProcess | ExpressionProcess | OperationProcess | CommandProcess | WorkflowProcess
 
 
 class Program(Record, frozen=True, kw_only=True):

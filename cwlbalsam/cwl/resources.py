@@ -6,7 +6,7 @@ from typing import Any
 from cwlbalsam.cwl.frame import Frame, wrong
 from cwlbalsam.cwl.memo import once_for_each
 from cwlbalsam.cwl.records import Expr, Process, Resources
-from cwlbalsam.cwl.tasks import Grant, Settings
+from cwlbalsam.cwl.tasks import ANY_PILOT, Grant, PilotKind, Settings
 from cwlbalsam.errors import JobError
 
 _NO_SETTINGS = Settings()
@@ -37,6 +37,7 @@ def evaluate_grant(frame: Frame) -> Grant:
     if cuda is not None:
         gpus = math.ceil(_amount(frame, "cudaDeviceCount", cuda.device_count_min, cuda.device_count_max, 1.0))
     ram = _RAM_DEFAULT.get(frame.version, 256.0)
+    batch = frame.requirements.batch
     return Grant(
         cores=_amount(frame, "cores", needs.cores_min, needs.cores_max, 1.0),
         ram=float(math.ceil(_amount(frame, "ram", needs.ram_min, needs.ram_max, ram))),
@@ -44,6 +45,8 @@ def evaluate_grant(frame: Frame) -> Grant:
         outdir=float(math.ceil(_amount(frame, "outdir", needs.outdir_min, needs.outdir_max, _SIZE_DEFAULT))),
         gpus=gpus,
         ranks=mpi_ranks(frame) if mpi is not None else 0,
+        nodes=1 if batch is not None and batch.exclusive and mpi is None else 0,
+        pilot=PilotKind(batch.queue, batch.account, batch.constraint) if batch is not None else ANY_PILOT,
     )
 
 

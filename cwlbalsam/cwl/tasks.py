@@ -13,9 +13,21 @@ prologue: the step alone, for a loop: its outputs are the step inputs after valu
 size: evaluate the job's resource expressions only; its outputs are a `Grant`'s fields."""
 
 
+class PilotKind(Struct, frozen=True, omit_defaults=True):
+    """Of which batch jobs a job wants to be part; "": as its site has it."""
+
+    queue: str = ""
+    account: str = ""
+    constraint: str = ""
+
+
+ANY_PILOT = PilotKind()
+
+
 class Grant(Struct, frozen=True, omit_defaults=True):
     """Resources given to a job; sizes in MiB. ranks: of an MPI job: cores and GPUs are those of each, the rest is what
-    it takes on each node."""
+    it takes on each node. nodes: it gets so many whole nodes, for as many ranks as it likes if it does not say. pilot:
+    where it runs, at a site."""
 
     cores: float = 1.0
     ram: float = 256.0
@@ -23,14 +35,31 @@ class Grant(Struct, frozen=True, omit_defaults=True):
     outdir: float = 1024.0
     gpus: int = 0
     ranks: int = 0
+    nodes: int = 0
+    pilot: PilotKind = ANY_PILOT
+
+    @property
+    def is_wide(self) -> bool:
+        """Whether it may get several nodes."""
+        return self.ranks > 0 or self.nodes > 0
+
+
+class ScriptLaunch(Struct, frozen=True, omit_defaults=True):
+    """How programs are started inside of a batch script: the site's launch command."""
+
+    launcher: str = ""
+    pmi: str = ""
+    binding: Literal["", "core", "socket", "none"] = ""
+    options: tuple[str, ...] = ()
 
 
 class Launch(Struct, frozen=True, omit_defaults=True):
     """How an MPI job is started on its nodes: what comes before its command, and what the launcher needs to be told."""
 
-    argv: tuple[str, ...]
+    argv: tuple[str, ...] = ()
     environment: dict[str, str] = {}
     inherit: tuple[str, ...] = ()  # first letters of the variables of the allocation that it gets
+    script: ScriptLaunch = ScriptLaunch()
 
 
 class Task(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
@@ -54,8 +83,11 @@ class Task(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
     grant: Grant = Grant()
     fingerprint: bytes = b""  # of process, step and inputs; the outcome has it, too
     wall_seconds: float = 0.0  # it takes so long at most; 0: nobody knows
+    time_factor: float = 1.0  # for its time limit: more than 1 after a timeout
+    priority: float = 0.0  # the higher, the earlier
     hosts: tuple[tuple[str, int], ...] = ()  # of an MPI job on a cluster: nodes and the ranks on each
     launch: "Launch | None" = None
+    devices: tuple[str, ...] = ()  # the GPUs that it has, of several nodes on each of them
     top: bool = False  # inputs come from the user: discover secondary files, check that files exist
 
 

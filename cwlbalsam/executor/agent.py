@@ -16,7 +16,7 @@ from uuid import uuid4
 import msgspec
 from msgspec import Struct
 
-from cwlbalsam.cwl.tasks import Grant, Outcome, Task
+from cwlbalsam.cwl.tasks import ANY_PILOT, Grant, Outcome, PilotKind, Task
 from cwlbalsam.errors import UserError
 from cwlbalsam.executor.capacity import Capacity
 from cwlbalsam.executor.crew import Crew, by_task
@@ -63,6 +63,7 @@ class Session(Struct, eq=False):
     id: str
     wire: Wire
     nodes: dict[int, "Place"] = msgspec.field(default_factory=dict)
+    pilot: PilotKind = ANY_PILOT
     leaving: bool = False
     idle_since: float = 0.0
 
@@ -158,8 +159,8 @@ class Agent:
 
     # --- launchers ---
 
-    def add_session(self, session: str, wire: Wire) -> None:
-        self.sessions[session] = Session(session, wire, idle_since=time.monotonic())
+    def add_session(self, session: str, wire: Wire, pilot: PilotKind = ANY_PILOT) -> None:
+        self.sessions[session] = Session(session, wire, pilot=pilot, idle_since=time.monotonic())
 
     def hear(self, name: str, body: bytes) -> None:
         """What the launcher of a session says."""
@@ -274,6 +275,7 @@ class Agent:
         if node is None:
             session = place.session
             node = Node(place.capacity, place.name, session.id, place.ends, session.wire.ahead_seconds)
+            node.pilot = session.pilot
             run.nodes[id(place)] = node
         journal = str(self._journal(run, number)) if run.opened.journals else ""
         place.session.wire.send(pack_message(StartWorker(place.number, number, run.opened.settings, journal)))

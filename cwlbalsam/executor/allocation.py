@@ -5,7 +5,7 @@ import re
 import socket
 from collections.abc import Mapping
 
-from cwlbalsam.executor.capacity import Machine
+from cwlbalsam.executor.capacity import Machine, visible_devices
 
 _COUNT = re.compile(r"\d+")
 
@@ -16,12 +16,13 @@ def granted_machine(seen: Machine, environ: Mapping[str, str]) -> Machine:
     memory = _first(environ, "SLURM_MEM_PER_NODE")
     if not memory and cores:
         memory = _first(environ, "SLURM_MEM_PER_CPU") * cores
-    gpus = [name for name in environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name.strip()]
+    gpus = visible_devices(environ.get("CUDA_VISIBLE_DEVICES", ""))
     return Machine(
         cores=cores or seen.cores,
         ram=memory or seen.ram,
         tmpdir=seen.tmpdir,
         gpus=len(gpus) or seen.gpus,
+        devices=gpus or seen.devices,
     )
 
 

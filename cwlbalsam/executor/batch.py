@@ -6,6 +6,7 @@ from pathlib import Path
 from msgspec import Struct
 from msgspec.structs import replace
 
+from cwlbalsam.cwl.tasks import ANY_PILOT, PilotKind
 from cwlbalsam.jobs.batch import BatchState, MachineState
 from cwlbalsam.sites.schedulers import ask
 from cwlbalsam.sites.schedulers.base import BatchRequest
@@ -20,10 +21,15 @@ class BatchSystem(Struct, frozen=True):
     site: ask.Site
     form: BatchRequest
 
-    async def submit(self, name: str, folder: Path, body: str, nodes: int, wall_seconds: int) -> str:
-        """Returns the batch id."""
+    async def submit(
+        self, name: str, folder: Path, body: str, nodes: int, wall_seconds: int, pilot: PilotKind = ANY_PILOT
+    ) -> str:
+        """Returns the batch id. pilot: what is other than in the form."""
         request = replace(
             self.form,
+            queue=pilot.queue or self.form.queue,
+            account=pilot.account or self.form.account,
+            constraint=pilot.constraint or self.form.constraint,
             name=name,
             body=body,
             directory=str(folder),

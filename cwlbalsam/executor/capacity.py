@@ -22,13 +22,20 @@ _UNITS = (
 
 
 class Machine(Struct, frozen=True):
-    """cores may be a fraction (a quota); sizes in MiB; tmpdir serves temporary and output space. jobs: at once."""
+    """cores may be a fraction (a quota); sizes in MiB; tmpdir serves temporary and output space. jobs: at once.
+    devices: names of the GPUs, where they are not counted from 0."""
 
     cores: float
     ram: float
     tmpdir: float
     gpus: int = 0
     jobs: float = math.inf
+    devices: tuple[str, ...] = ()
+
+    @property
+    def gpu_names(self) -> tuple[str, ...]:
+        """By which jobs are told which GPUs they have."""
+        return self.devices if len(self.devices) == self.gpus else tuple(map(str, range(self.gpus)))
 
 
 NOT_SAID = (Grant().tmpdir, Grant().outdir)
@@ -48,6 +55,7 @@ class Capacity:
             machine.jobs,
         )
         self._free: tuple[float, ...] = self._total
+        self._devices = list(machine.gpu_names)  # that nobody has, of those counted in `_free`
 
     def fits(self, grant: Grant) -> bool:
         """Whether the empty machine could run it."""
@@ -78,6 +86,15 @@ class Capacity:
         if any(now > total for now, total in zip(free, self._total, strict=True)):
             raise ValueError(f"given back twice: {grant}")
         self._free = free
+
+    def take_devices(self, count: int) -> tuple[str, ...]:
+        """Which of the GPUs that were taken: the same are never somebody else's at the same time."""
+        taken, self._devices = self._devices[:count], self._devices[count:]
+        return tuple(taken)
+
+    def give_back_devices(self, devices: tuple[str, ...]) -> None:
+        order = {name: number for number, name in enumerate(self.machine.gpu_names)}
+        self._devices = sorted(order.keys() & {*self._devices, *devices}, key=order.__getitem__)
 
     @property
     def is_idle(self) -> bool:
@@ -116,7 +133,8 @@ def detect_machine(folder: Path) -> Machine:
         cores=min(cores, *map(_cgroup_cores, _cgroups(_CGROUP, _read(Path("/proc/self/cgroup"))))),
         ram=min(ram, *map(_cgroup_memory, _cgroups(_CGROUP, _read(Path("/proc/self/cgroup"))))) // _MIB,
         tmpdir=shutil.disk_usage(folder).free // _MIB,
-        gpus=_gpus(),
+        gpus=len(gpus := _gpus()),
+        devices=gpus,
     )
 
 
@@ -155,9 +173,16 @@ def _read(path: Path) -> str:
         return ""
 
 
-def _gpus() -> int:
+def _gpus() -> tuple[str, ...]:
+    """Their names: what this process was given, else the numbers of all."""
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is not None:
-        names = [name.strip() for name in visible.split(",")]
-        return len([name for name in names if name and name not in ("-1", "NoDevFiles")])
-    return len([path for path in Path("/dev").glob("nvidia[0-9]*") if path.name[6:].isdigit()])
+        return visible_devices(visible)
+    numbers = [int(path.name[6:]) for path in Path("/dev").glob("nvidia[0-9]*") if path.name[6:].isdigit()]
+    return tuple(map(str, sorted(numbers)))
+
+
+def visible_devices(text: str) -> tuple[str, ...]:
+    """The value of CUDA_VISIBLE_DEVICES."""
+    names = (name.strip() for name in text.split(","))
+    return tuple(dict.fromkeys(name for name in names if name and name not in ("-1", "NoDevFiles")))

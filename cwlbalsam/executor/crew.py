@@ -7,6 +7,7 @@ import msgspec
 from msgspec import Struct
 
 from cwlbalsam.cwl.tasks import Ending, Outcome, Task
+from cwlbalsam.errors import UserError
 from cwlbalsam.executor.dispatch import Batch, Dispatcher
 from cwlbalsam.executor.frames import FRAME_TASKS, Cancel, Learn, Work, pack
 from cwlbalsam.executor.placement import Node
@@ -119,10 +120,21 @@ class Crew:
             member.link.send(pack(Learn(digest, self._programs(digest))))
             member.programs.add(digest)
         if self._launching is not None:
-            batch.tasks = [self._launching(task) if task.hosts else task for task in batch.tasks]
+            batch.tasks = [task for task in map(self._launched, batch.tasks) if task is not None]
         limits = list(batch.limits.items())
         for first in range(0, len(batch.tasks), FRAME_TASKS):
             member.link.send(pack(Work(batch.tasks[first : first + FRAME_TASKS], limits)))
+
+    def _launched(self, task: Task) -> Task | None:
+        """With its launch command; None if there can be none, which is answered."""
+        if not task.hosts or self._launching is None:
+            return task
+        try:
+            return self._launching(task)
+        except UserError as error:
+            self._dispatcher.finished(task.job, 0.0)
+            self._unreported.append(ended(task, "failed", str(error)))
+            return None
 
     def _tell_started(self) -> None:
         if started := self._dispatcher.take_started():

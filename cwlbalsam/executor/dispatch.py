@@ -111,7 +111,7 @@ class Dispatcher:
             placed = self._place(task)
             if placed is None:
                 heapq.heappop(heads)
-                if not overtakes and (task.grant.ranks or self._passes >= PASSES):
+                if not overtakes and (task.grant.is_wide or self._passes >= PASSES):
                     keep_room(task, self._nodes, self._clock())
                 overtakes = True
                 continue
@@ -148,7 +148,7 @@ class Dispatcher:
 
     def _place_ahead(self, task: Task) -> tuple[int, Task] | None:
         grant = task.grant
-        if grant.gpus or grant.ranks:
+        if grant.gpus or grant.is_wide:
             return None
         seconds = max(self._seconds.get(grant, math.inf), 1e-6)
         now = self._clock()

@@ -27,10 +27,11 @@ class Remembered(Struct, frozen=True):
 
 class RetryPolicy(Struct, frozen=True):
     """retries: attempts that a job gets beyond the first. memory_factor: for the RAM of an attempt after one that was
-    killed, as jobs are when memory is short."""
+    killed, as jobs are when memory is short. time_factor: for the time limit after an attempt that reached it."""
 
     retries: int = 0
     memory_factor: float = 1.0
+    time_factor: float = 1.0
 
 
 NO_RETRY = RetryPolicy()
@@ -52,6 +53,7 @@ class LiveJob(Struct, weakref=False, gc=False):
     grant: Grant | None = None
     losses: int = 0
     failures: int = 0
+    time_factor: float = 1.0
     kept: bool = False
     fingerprint: bytes = b""
 

@@ -81,6 +81,7 @@ class Pilot(Struct, frozen=True):
             ram=self.machine.get("ram", granted.ram),
             tmpdir=granted.tmpdir,
             gpus=int(self.machine.get("gpus", granted.gpus)),
+            devices=granted.devices,
         )
 
 

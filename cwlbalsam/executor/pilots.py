@@ -5,6 +5,7 @@ import contextlib
 import shlex
 import shutil
 import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from uuid import uuid4
@@ -12,6 +13,7 @@ from uuid import uuid4
 from msgspec import Struct
 from msgspec.structs import replace
 
+from cwlbalsam.cwl.tasks import ANY_PILOT, PilotKind
 from cwlbalsam.errors import UserError
 from cwlbalsam.executor.agent import Agent
 from cwlbalsam.executor.batch import OUTPUT, BatchSystem
@@ -47,6 +49,7 @@ class Asked(Struct, eq=False):
     file: PilotFile
     folder: Path
     nodes: int
+    kind: PilotKind
     wire: TcpWire | SpoolWire
     token: bytes
     reading: asyncio.Task[None] | None = None  # of a spool
@@ -58,21 +61,21 @@ class Asked(Struct, eq=False):
 
 
 class Pilots:
-    """form: what the files of all pilots have in common."""
+    """form: what the files of all pilots have in common. limits: of a queue; "": the site's."""
 
     def __init__(
         self,
         agent: Agent,
         batch: BatchSystem,
         folder: Path,
-        limits: SiteLimits,
+        limits: Callable[[str], SiteLimits],
         form: PilotFile,
     ) -> None:
         self._agent = agent
         self._batch = batch
         self._folder = folder
-        self._limits = limits.pilots
-        self._cores_per_node = limits.cores_per_node
+        self._limits_of = limits
+        self._limits = limits("").pilots
         self._form = form
         self._asked: dict[str, Asked] = {}  # by session
         self._wake = asyncio.Event()
@@ -125,8 +128,9 @@ class Pilots:
         await self._watch()
         self._dismiss_idle()
         await self._cancel_unwanted()
-        for nodes in nodes_to_ask(self._demand(), self._views(), self._limits, self._cores_per_node):
-            await self._ask(nodes)
+        kinds = {grant.pilot for grant, _ in self._agent.waiting()}
+        for kind in kinds or {ANY_PILOT}:
+            await self._ask_for(kind)
 
     async def close(self) -> None:
         """Have all launchers leave, and cancel what has not started."""
@@ -143,55 +147,70 @@ class Pilots:
 
     # --- what there is ---
 
-    def _demand(self) -> Demand:
+    def _demand(self, kind: PilotKind) -> Demand:
         cores, tasks, widest = 0.0, 0, 0
+        cores_per_node = self._limits_of(kind.queue).cores_per_node
         for grant, count in self._agent.waiting():
+            if grant.pilot != kind:
+                continue
             tasks += count
             nodes = 1
-            if grant.ranks:
-                by_node = max(int(self._cores_per_node / max(grant.cores, 1e-9)), 1)
-                nodes = -(-grant.ranks // by_node)
+            if grant.is_wide:
+                by_node = max(int(cores_per_node / max(grant.cores, 1e-9)), 1)
+                nodes = grant.nodes or -(-grant.ranks // by_node)
                 widest = max(widest, nodes)
             if nodes == 1:
-                cores += count * grant.cores * max(grant.ranks, 1)
+                cores += count * (cores_per_node if grant.nodes else grant.cores * max(grant.ranks, 1))
         return Demand(cores=cores, tasks=tasks, widest=widest)
 
-    def _views(self) -> list[PilotView]:
+    def _views(self, kind: PilotKind, *, others: bool = False) -> list[PilotView]:
+        """Pilots of a kind, or all others."""
         sessions = self._agent.sessions
         return [
             PilotView(nodes=pilot.nodes, running=bool(sessions[session].nodes))
             for session, pilot in self._asked.items()
-            if not pilot.ended and not sessions[session].leaving
+            if not pilot.ended and not sessions[session].leaving and (pilot.kind == kind) is not others
         ]
 
     # --- asking ---
 
-    async def _ask(self, nodes: int) -> None:
+    async def _ask_for(self, kind: PilotKind) -> None:
+        """What is needed of a kind, within the limits for all together."""
+        allowed, others = self._limits_of(kind.queue), self._views(kind, others=True)
+        limits = replace(
+            allowed.pilots,
+            pilots=allowed.pilots.pilots - len(others),
+            nodes=allowed.pilots.nodes - sum(pilot.nodes for pilot in others),
+        )
+        for nodes in nodes_to_ask(self._demand(kind), self._views(kind), limits, allowed.cores_per_node):
+            await self._ask(nodes, kind, limits.wall_seconds)
+
+    async def _ask(self, nodes: int, kind: PilotKind, wall_seconds: float) -> None:
         session = uuid4().hex
         folder = self._folder / session[:16]
         folder.mkdir(mode=0o700, parents=True)
-        file = replace(self._form, session=session)
+        file = replace(self._form, session=session, wall_seconds=wall_seconds)
         token = write_token(folder / "token")
         write_record(folder / "pilot.json", file)
         write_record(folder / "agent.json", AgentFile(self._addresses))
         wire = TcpWire(partial(self._hear, session), echoes=True)
-        pilot = Asked(file, folder, nodes, wire, token, submitted=time.time())
+        pilot = Asked(file, folder, nodes, kind, wire, token, submitted=time.time())
         body = shlex.join([file.python, "-m", "cwlbalsam.executor.launcher", str(folder)])
         try:
             pilot.batch_id = await self._batch.submit(
-                f"cwlbalsam-{session[:8]}", folder, body, nodes, int(file.wall_seconds)
+                f"cwlbalsam-{session[:8]}", folder, body, nodes, int(file.wall_seconds), kind
             )
         except UserError as error:
             self._failures += 1
             shutil.rmtree(folder, ignore_errors=True)
             self._agent.notify(f"no pilot: {error}")
             if self._failures >= MAX_FAILURES or not self._asked:
-                self._agent.fail_waiting(str(error))
+                self._agent.fail_waiting(str(error), lambda task: task.grant.pilot == kind)
             return
         self._failures = 0
         (folder / BATCH_FILE).write_text(pilot.batch_id)
         self._asked[session] = pilot
-        self._agent.add_session(session, wire)
+        self._agent.add_session(session, wire, kind)
         self._agent.notify(f"pilot {pilot.batch_id}: {nodes} node{'s' * (nodes > 1)} asked for")
 
     def _hear(self, session: str, body: bytes) -> None:
@@ -252,13 +271,16 @@ class Pilots:
             why = f"pilot {pilot.batch_id} ended before its launcher called" + (f":\n{told}" if told else "")
             self._agent.notify(why)
             if self._failures >= MAX_FAILURES:
-                self._agent.fail_waiting(why)
+                self._agent.fail_waiting(why, lambda task: task.grant.pilot == pilot.kind)
         else:
             shutil.rmtree(pilot.folder, ignore_errors=True)
 
     def _dismiss_idle(self) -> None:
-        """At once if a wide job waits for nodes of one pilot."""
-        patience = 0.5 if is_too_wide(self._demand(), self._views()) else self._limits.idle_seconds
+        """At once if a wide job waits for nodes of one pilot, or one for a pilot of a kind that there is none of."""
+        waiting = {grant.pilot for grant, _ in self._agent.waiting()}
+        is_short = any(is_too_wide(self._demand(kind), self._views(kind)) for kind in waiting)
+        is_short |= any(not self._views(kind) for kind in waiting)
+        patience = 0.5 if is_short else self._limits.idle_seconds
         sessions = [(name, session) for name, session in self._agent.sessions.items() if not session.leaving]
         for name, session in sessions[self._limits.least :]:
             if session.nodes and time.monotonic() - session.idle_since > patience:
@@ -266,9 +288,10 @@ class Pilots:
 
     async def _cancel_unwanted(self) -> None:
         """Those that still queue while nothing waits."""
-        if self._demand().tasks or self._limits.least:
+        if self._limits.least:
             return
-        queued = [pilot for pilot in self._asked.values() if not pilot.up and not pilot.cancelled]
+        wanted = {grant.pilot for grant, _ in self._agent.waiting()}
+        queued = [pilot for pilot in self._asked.values() if not (pilot.up or pilot.cancelled or pilot.kind in wanted)]
         late = [pilot for pilot in queued if time.time() - pilot.submitted > self._limits.idle_seconds]
         if late:
             with contextlib.suppress(UserError):

@@ -7,7 +7,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from cwlbalsam.cwl.tasks import Grant, Task
+from cwlbalsam.cwl.tasks import ANY_PILOT, Grant, PilotKind, Task
 from cwlbalsam.executor.capacity import Capacity
 
 AHEAD_SECONDS = 0.1
@@ -17,8 +17,8 @@ AHEAD_SECONDS = 0.1
 class Node(Struct, eq=False):
     """Where workers are. ends: when it is no longer ours, by the monotonic clock. closed: it gets nothing new.
 
-    group: nodes that one task may span. ahead_seconds: of work that is sent ahead, more where messages take long.
-    kept_for: the only job that may start there, until it does.
+    pilot: what it belongs to. group: nodes that one task may span. ahead_seconds: of work that is sent ahead, more
+    where messages take long. kept_for: the only job that may start there, until it does.
     """
 
     capacity: Capacity | None
@@ -27,6 +27,7 @@ class Node(Struct, eq=False):
     ends: float = math.inf
     ahead_seconds: float = AHEAD_SECONDS
     closed: bool = False
+    pilot: PilotKind = ANY_PILOT
     workers: list[int] = msgspec.field(default_factory=list)
     tasks: int = 0  # sent there
     kept_for: int | None = None
@@ -35,6 +36,7 @@ class Node(Struct, eq=False):
         """Whether it may start there at all, as far as time and promises go."""
         return (
             not self.closed
+            and self.pilot == task.grant.pilot
             and self.kept_for in (None, task.job)
             and (self.ends == math.inf or now + task.wall_seconds <= self.ends)
         )
@@ -50,57 +52,80 @@ class Place(Struct, frozen=True, eq=False):
     nodes: tuple[Node, ...]
 
     def give_back(self) -> None:
-        if len(self.nodes) > 1:
-            for node in self.nodes:
-                assert node.capacity is not None
-                node.capacity.give_back_all()
-        elif (capacity := self.nodes[0].capacity) is not None:
-            grant = self.task.grant
-            capacity.give_back(of_ranks(grant, grant.ranks) if grant.ranks else grant)
+        grant = self.task.grant
+        for node in self.nodes:
+            if (capacity := node.capacity) is None:
+                continue
+            if self.task.devices:
+                capacity.give_back_devices(self.task.devices)
+            if len(self.nodes) > 1 or grant.nodes:
+                capacity.give_back_all()
+            else:
+                capacity.give_back(of_ranks(grant, grant.ranks) if grant.ranks else grant)
 
 
 def find_room(task: Task, nodes: Iterable[Node], now: float) -> Place | None:
     """An MPI job goes on one node beside others if that has room, else on whole idle nodes of one group."""
-    if task.grant.ranks:
+    if task.grant.is_wide:
         return _wide_room(task, nodes, now)
     for node in nodes:
         if node.is_open_to(task, now) and node.take(task.grant):
-            return Place(task, (node,))
+            return Place(_with_devices(task, (node,), task.grant.gpus), (node,))
     return None
 
 
 def _wide_room(task: Task, nodes: Iterable[Node], now: float) -> Place | None:
-    ranks = task.grant.ranks
+    grant = task.grant
     groups: dict[Hashable, list[Node]] = {}
     for node in nodes:
         capacity = node.capacity
         if capacity is None or not node.is_open_to(task, now):
             continue
-        fits = ranks_on(capacity, task.grant)
-        if fits >= ranks and node.take(of_ranks(task.grant, ranks)):
-            return Place(replace(task, hosts=((node.name, ranks),)), (node,))
-        if fits and capacity.is_idle:
+        fits = ranks_on(capacity, grant)
+        if not grant.nodes and fits >= grant.ranks and node.take(of_ranks(grant, grant.ranks)):
+            task = _with_devices(task, (node,), grant.gpus * grant.ranks)
+            return Place(replace(task, hosts=((node.name, grant.ranks),)), (node,))
+        if fits and node.workers and capacity.is_idle:
             groups.setdefault(node.group, []).append(node)
     for idle in groups.values():
-        chosen = _enough(task, idle)
-        if len(chosen) > 1:
-            for node, _ in chosen:
+        hosts = _spread_over(grant, idle)
+        if hosts and (len(hosts) > 1 or grant.nodes):
+            chosen = tuple(idle[: len(hosts)])
+            for node in chosen:
                 assert node.capacity is not None
                 node.capacity.take_all()
-            hosts = tuple((node.name, count) for node, count in chosen)
-            return Place(replace(task, hosts=hosts), tuple(node for node, _ in chosen))
+            gpus = chosen[0].capacity.machine.gpus if chosen[0].capacity is not None else 0
+            return Place(_with_devices(replace(task, hosts=hosts), chosen, gpus), chosen)
     return None
 
 
-def _enough(task: Task, nodes: Iterable[Node]) -> list[tuple[Node, int]]:
-    """The first nodes that hold all of its ranks, and how many each; empty if there are too few."""
-    chosen, left = [], task.grant.ranks
-    for node in nodes:
-        if left > 0 and node.capacity is not None:
-            count = min(left, ranks_on(node.capacity, task.grant))
-            chosen.append((node, count))
-            left -= count
-    return chosen if left <= 0 else []
+def _with_devices(task: Task, nodes: Sequence[Node], count: int) -> Task:
+    """The task, which knows what GPUs it has, so many on each of its nodes, where they have the same names."""
+    found = [node.capacity.take_devices(count) for node in nodes if node.capacity is not None] if count else []
+    return replace(task, devices=found[0]) if found else task
+
+
+def _spread_over(grant: Grant, nodes: Iterable[Node]) -> tuple[tuple[str, int], ...]:
+    return spread(grant, [(node.name, ranks_on_node(node, grant)) for node in nodes])
+
+
+def spread(grant: Grant, nodes: Sequence[tuple[str, int]]) -> tuple[tuple[str, int], ...]:
+    """The nodes that a wide job gets, and the ranks on each; () if they are too few. nodes: with room for so many."""
+    if grant.nodes:
+        if len(nodes) < grant.nodes:
+            return ()
+        nodes = nodes[: grant.nodes]
+        if not grant.ranks:
+            return tuple(nodes)
+        nodes = [(name, min(room, -(-grant.ranks // grant.nodes))) for name, room in nodes]
+    hosts, left = [], grant.ranks
+    for name, room in nodes:
+        if left > 0:
+            hosts.append((name, min(left, room)))
+            left -= room
+        elif grant.nodes:
+            hosts.append((name, 0))
+    return tuple(hosts) if left <= 0 else ()
 
 
 def keep_room(task: Task, nodes: Sequence[Node], now: float) -> None:
@@ -112,8 +137,9 @@ def keep_room(task: Task, nodes: Sequence[Node], now: float) -> None:
     options = []
     for group in able.values():
         group.sort(key=lambda node: node.tasks)
-        if task.grant.ranks:
-            chosen = [node for node, _ in _enough(task, (node for node in group if ranks_on_node(node, task.grant)))]
+        if task.grant.is_wide:
+            roomy = [node for node in group if ranks_on_node(node, task.grant)]
+            chosen = roomy[: len(_spread_over(task.grant, roomy))]
         else:
             chosen = [node for node in group if node.capacity is not None and node.capacity.fits(task.grant)][:1]
         if chosen:
@@ -125,7 +151,7 @@ def keep_room(task: Task, nodes: Sequence[Node], now: float) -> None:
 
 def of_ranks(grant: Grant, ranks: int) -> Grant:
     """What so many ranks of an MPI job take on one node: cores and GPUs count by rank."""
-    return replace(grant, cores=grant.cores * ranks, gpus=grant.gpus * ranks, ranks=0)
+    return replace(grant, cores=grant.cores * ranks, gpus=grant.gpus * ranks, ranks=0, nodes=0)
 
 
 def ranks_on(capacity: Capacity, grant: Grant) -> int:
@@ -133,9 +159,10 @@ def ranks_on(capacity: Capacity, grant: Grant) -> int:
     machine = capacity.machine
     if not capacity.fits(of_ranks(grant, 1)):
         return 0
-    by_cores = int(machine.cores / grant.cores) if grant.cores else grant.ranks
-    by_gpus = machine.gpus // grant.gpus if grant.gpus else grant.ranks
-    return min(by_cores, by_gpus, grant.ranks)
+    most = grant.ranks or max(int(machine.cores), 1)
+    by_cores = int(machine.cores / grant.cores) if grant.cores else most
+    by_gpus = machine.gpus // grant.gpus if grant.gpus and grant.ranks else most
+    return min(by_cores, by_gpus, most)
 
 
 def ranks_on_node(node: Node, grant: Grant) -> int:

@@ -16,8 +16,9 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
+from cwlbalsam.cwl.command_jobs import COMMANDS
 from cwlbalsam.cwl.removal import remove_tree
-from cwlbalsam.cwl.tasks import Outcome, Settings, Task
+from cwlbalsam.cwl.tasks import ANY_PILOT, Outcome, Settings, Task
 from cwlbalsam.errors import JobError
 from cwlbalsam.executor.capacity import Capacity
 from cwlbalsam.executor.crew import Crew, Written, by_task
@@ -25,7 +26,7 @@ from cwlbalsam.executor.dispatch import Dispatcher
 from cwlbalsam.executor.forkserver import RECORD_BYTES, fork_server, request_worker, unpack_death
 from cwlbalsam.executor.frames import Inbox, Outbox, unpack_outcomes
 from cwlbalsam.executor.journal import read_journal
-from cwlbalsam.executor.placement import Node
+from cwlbalsam.executor.placement import Node, of_ranks, ranks_on
 from cwlbalsam.executor.recovery import end_survivors
 from cwlbalsam.executor.workbench import CLEAN_UP_SECONDS, GRACE_SECONDS, Preparing
 from cwlbalsam.executor.worker import work
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     import asyncio
 
 
+HERE = "localhost"
 SCRATCH_PREFIX = "cwlbalsam-"
 
 
@@ -119,9 +121,8 @@ class WorkerPool:
         """Have them run, each answered by one outcome. What cannot ever run here is answered `failed`."""
         fitting = []
         for task in tasks:
-            if task.grant.ranks:  # one machine is what an MPI job's own command spreads over
-                task = replace(task, grant=replace(task.grant, ranks=0))
             try:
+                task = self._on_one_machine(task)
                 if self._node.capacity is not None and task.mode == "run":
                     self._node.capacity.check(task.grant)
                 fitting.append(task)
@@ -129,6 +130,23 @@ class WorkerPool:
                 self._crew.refuse(task, str(error))
         self._crew.submit(fitting)
         self._schedule_turn()
+
+    def _on_one_machine(self, task: Task) -> Task:
+        """A job that could have several nodes elsewhere: its own launch command spreads it over this machine."""
+        grant, capacity = task.grant, self._node.capacity
+        if grant.pilot != ANY_PILOT:
+            task = replace(task, grant=(grant := replace(grant, pilot=ANY_PILOT)))
+        if not grant.is_wide or capacity is None:
+            return task
+        if task.program != COMMANDS.digest:  # a document may ask for more ranks than there are cores
+            return replace(task, grant=replace(grant, ranks=0, nodes=0))
+        if grant.nodes > 1:
+            raise JobError(f"the job asks for {grant.nodes} nodes, and this is one machine")
+        ranks = grant.ranks or ranks_on(capacity, grant)
+        narrow = of_ranks(grant, ranks)
+        if grant.nodes:
+            narrow = replace(narrow, cores=max(capacity.machine.cores, narrow.cores))
+        return replace(task, grant=narrow, hosts=((HERE, ranks),))
 
     def cancel(self, jobs: Sequence[int], *, unstarted: bool = False) -> None:
         """SIGTERM, SIGKILL some seconds later; answered `cancelled` unless the outcome is on its way already.

@@ -6,7 +6,7 @@ The latter is told at submission, not after a night in the queue.
 from msgspec import Struct
 
 from cwlbalsam.cwl.tasks import Task
-from cwlbalsam.errors import JobError
+from cwlbalsam.errors import JobError, did_you_mean
 from cwlbalsam.executor.capacity import Capacity, Machine
 from cwlbalsam.executor.placement import of_ranks, ranks_on
 from cwlbalsam.jobs.batch import MachineState, NodeShape, Queue
@@ -30,6 +30,12 @@ class SiteLimits(Struct, frozen=True):
         """Raises JobError if no pilot could ever run it."""
         if task.mode != "run":
             return
+        most = self.pilots.nodes_per_pilot
+        if task.grant.nodes > most:
+            raise JobError(
+                f"{task.grant.nodes} nodes are asked for, and a pilot at site '{self.site}' has {most} at most",
+                hint="raise pilots.nodes of the site, or choose a queue with larger limits",
+            )
         if task.wall_seconds > self.pilots.wall_seconds:
             raise JobError(
                 f"the job may take {task.wall_seconds:g} s, and a pilot at site '{self.site}' lasts "
@@ -42,26 +48,34 @@ class SiteLimits(Struct, frozen=True):
         if not task.grant.ranks:
             largest.check(task.grant)
         largest.check(of_ranks(task.grant, 1))
-        nodes = self.pilots.nodes_per_pilot
+        nodes = task.grant.nodes or most
         raise JobError(
             f"the job asks for {task.grant.ranks} MPI ranks, and a pilot at site '{self.site}' has room for "
-            f"{ranks_on(largest, task.grant) * nodes} ({nodes} node{'s' * (nodes > 1)})",
+            f"{ranks_on(largest, task.grant) * nodes} on {nodes} node{'s' * (nodes > 1)}",
             hint="raise pilots.nodes of the site, or choose a queue with larger limits",
         )
 
     def _fits(self, node: Capacity, task: Task) -> bool:
         if not task.grant.ranks:
             return node.fits(task.grant)
-        return ranks_on(node, task.grant) * self.pilots.nodes_per_pilot >= task.grant.ranks
+        return ranks_on(node, task.grant) * (task.grant.nodes or self.pilots.nodes_per_pilot) >= task.grant.ranks
 
     @property
     def cores_per_node(self) -> float:
         return max((shape.cores for shape in self.shapes), default=1.0)
 
 
-def limits_of(site: Site, state: MachineState | None) -> SiteLimits:
-    """site: with what could be guessed. state: of its batch machine, None if there is none or it does not answer."""
-    queue = _queue(state.queues if state is not None else (), site.scheduler.queue)
+def limits_of(site: Site, state: MachineState | None, name: str = "") -> SiteLimits:
+    """Of a queue; "": the site's. Raises JobError if the machine has queues, and none of that name.
+
+    site: with what could be guessed. state: of its batch machine, None if there is none or it does not answer.
+    """
+    queues = state.queues if state is not None else ()
+    names = sorted(queue.name for queue in queues)
+    if name and names and name not in names:  # of the site's own queue its scheduler has the word
+        hint = did_you_mean(name, names, f"there are {', '.join(names)}")
+        raise JobError(f"there is no queue '{name}' at site '{site.name}'", hint=hint)
+    queue = _queue(queues, name or site.scheduler.queue)
     shapes = [shape for shape in (state.shapes if state else ()) if _in_queue(shape, queue)]
     if not shapes and site.nodes.cores:
         shapes = [NodeShape(count=1, cores=site.nodes.cores, memory_megabytes=site.nodes.memory_megabytes)]

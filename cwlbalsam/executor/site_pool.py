@@ -2,11 +2,12 @@
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 
+from cwlbalsam.cwl.command_jobs import COMMANDS
 from cwlbalsam.cwl.records import Program, ToolProcess
 from cwlbalsam.cwl.tasks import Outcome, Task
 from cwlbalsam.errors import UserError
@@ -38,13 +39,13 @@ Connect = Callable[[], Awaitable[tuple[asyncio.StreamReader, asyncio.StreamWrite
 
 
 class SitePool:
-    """local: for what needs no command; closed with us. encoded: the Program. notify: takes what to tell the user."""
+    """local: for what needs no command; closed with us. encoded: Programs by digest. notify: what to tell the user."""
 
     def __init__(
         self,
         local: WorkerPool,
         program: Program,
-        encoded: bytes,
+        encoded: Mapping[str, bytes],
         opening: OpenRun,
         connect: Connect,
         notify: Callable[[str], None],
@@ -109,6 +110,8 @@ class SitePool:
         self._local.abandon()
 
     def _is_remote(self, task: Task) -> bool:
+        if task.program != self._program.digest or task.program == COMMANDS.digest:
+            return True
         return task.mode == "run" and isinstance(self._program.processes[task.process], ToolProcess)
 
     # --- out ---
@@ -134,7 +137,8 @@ class SitePool:
         """An agent that has taken us. Raises UserError."""
         reader, writer = await self._connect()
         writer.write(framed(self._opening))
-        writer.write(framed(LearnProgram(self._program.digest, self._encoded)))
+        for digest, encoded in self._encoded.items():
+            writer.write(framed(LearnProgram(digest, encoded)))
         length = int.from_bytes(await reader.readexactly(4), "little")
         answer = to_run.decode(await reader.readexactly(length))
         if isinstance(answer, Refusal):

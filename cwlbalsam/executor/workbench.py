@@ -151,7 +151,11 @@ class Workbench:
             self._launch(job, command)
 
     def _launch(self, job: Running, command: "Command") -> None:
-        if launch := job.task.launch:
+        if command.is_script:
+            from cwlbalsam.executor.script_jobs import equip
+
+            equip(command, job.task, self._settings, os.environ)
+        elif launch := job.task.launch:
             kept = {name: text for name, text in os.environ.items() if name.startswith(launch.inherit)}
             command.environment = {**kept, **command.environment, **launch.environment}
         job.started = time.time()

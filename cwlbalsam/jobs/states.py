@@ -84,6 +84,7 @@ TRANSITIONS: dict[tuple[State, Event], State] = {
     (State.RUN_TIMEOUT, Event.RETRY): State.RESTART_READY,
     (State.RUN_TIMEOUT, Event.GIVE_UP): State.FAILED,
     (State.RESTART_READY, Event.DISPATCHED): State.RUNNING,
+    (State.RESTART_READY, Event.STAGED_IN): State.STAGED_IN,
     # Staging in another site's data, binding and post-processing can fail for good.
     **{(state, Event.GIVE_UP): State.FAILED for state in (*_BEFORE_RUN, *_AFTER_RUN)},
     **{(state, Event.PARENT_FAILED): State.PARENT_KILLED for state in _NOT_STARTED},

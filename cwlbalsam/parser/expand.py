@@ -14,6 +14,7 @@ from msgspec import Raw, Struct
 
 from cwlbalsam.cwl.records import Link, Program, Step, WorkflowProcess
 from cwlbalsam.errors import JobError
+from cwlbalsam.jobs.commands import COMMAND
 from cwlbalsam.jobs.model import JobKind
 from cwlbalsam.jobs.references import NULL, Const, Default, Item, ListOf, Merge, Pick, Port, Tree, parents
 from cwlbalsam.parser.order import StepOrder, step_order
@@ -69,7 +70,7 @@ class Expander:
     def __init__(self, program: Program, known: Mapping[tuple[str, JobKind], int] | None = None) -> None:
         self.program = program
         self._known = known or {}
-        self._next_id = max(self._known.values(), default=-1) + 1
+        self.next_id = max(self._known.values(), default=-1) + 1
         self._orders: dict[int, StepOrder] = {}
         self._defaults: dict[int, Raw] = {}
 
@@ -154,6 +155,11 @@ class Expander:
             outputs = {name: Const(NULL) for name in step.outputs}
         return Expansion(gathers={point.exit: outputs})
 
+    def added(self, name: str, inputs: dict[str, Tree], after: tuple[int, ...], number: int) -> Planned:
+        """A job that is no part of the Program, under an id that none has yet."""
+        self.next_id = max(self.next_id, number + 1)
+        return Planned(id=number, name=name, kind="job", process=COMMAND, inputs=inputs, after=after)
+
     def step(self, point: Planned) -> Step:
         """The step that called for a job."""
         assert point.step is not None
@@ -164,10 +170,10 @@ class Expander:
     # --- parts of an expansion ---
 
     def _add(self, expansion: Expansion, **fields: object) -> Planned:
-        job = Planned(id=self._next_id, **fields)  # type: ignore[arg-type]
+        job = Planned(id=self.next_id, **fields)  # type: ignore[arg-type]
         known = self._known.get((job.name, job.kind)) if self._known else None
         if known is None:
-            self._next_id += 1
+            self.next_id += 1
         else:
             job.id = known
         expansion.jobs.append(job)

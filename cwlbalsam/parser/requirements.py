@@ -3,13 +3,16 @@
 A tool's own stand over the step's, the step's over the workflow's; any requirement beats any hint.
 """
 
+import shlex
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import unquote, urljoin, urlsplit
 
 from msgspec.structs import replace
 
 from cwlbalsam.cwl.records import (
+    Batch,
     Cuda,
     Dirent,
     Docker,
@@ -19,12 +22,14 @@ from cwlbalsam.cwl.records import (
     Requirements,
     Resources,
     Scope,
+    Scripts,
     Software,
     Template,
 )
 from cwlbalsam.errors import DocumentError, Problem, UnsupportedError
 from cwlbalsam.parser.nodes import Node, as_list, plain_value, shortname
 
+NAMESPACE = "https://cwlbalsam.org/cwl#"
 # Spellings from before a class entered the standard, and of other runners for the same thing.
 ALIASES = {
     "TimeLimit": "ToolTimeLimit",
@@ -106,7 +111,9 @@ def read_entries(owner: Node, key: str) -> list[Entry]:
 
 
 def class_name(identifier: str) -> str:
-    """`http://commonwl.org/cwltool#TimeLimit` -> `ToolTimeLimit`."""
+    """`http://commonwl.org/cwltool#TimeLimit` -> `ToolTimeLimit`; our own keep their prefix."""
+    if identifier.startswith(NAMESPACE):
+        return f"cwlbalsam:{identifier.removeprefix(NAMESPACE)}"
     name = identifier.rpartition("#")[2]
     if ":" in name:
         name = name.rpartition(":")[2]
@@ -260,6 +267,41 @@ def _cuda(node: Node, _: bool) -> dict[str, Any]:
     return {"cuda": cuda}
 
 
+def _scripts(node: Node, _: bool) -> dict[str, Any]:
+    scripts = Scripts(
+        preprocess=_words(node, "preprocess"), postprocess=_words(node, "postprocess"), place=node.place()
+    )
+    return {"scripts": scripts}
+
+
+def _words(node: Node, key: str) -> tuple[str, ...]:
+    """A command; a path in its first word that is not absolute begins at the document."""
+    value = node.get(key)
+    try:
+        words = shlex.split(value) if isinstance(value, str) else list(map(str, as_list(value)))
+    except ValueError as error:
+        raise DocumentError([Problem(node.place(key), f"{key} is no command: {error}")]) from None
+    if words and "/" in words[0] and not words[0].startswith("/"):
+        words[0] = unquote(urlsplit(urljoin(node.document.uri, words[0])).path)
+    return tuple(words)
+
+
+def _batch(node: Node, _: bool) -> dict[str, Any]:
+    numbers = {name: _number(node, key) or 0.0 for name, key in (("wall", "wallTime"), ("priority", "priority"))}
+    if isinstance(numbers["priority"], Expr):
+        raise DocumentError([Problem(node.place("priority"), "priority must be a number, not an expression")])
+    batch = Batch(
+        wall_seconds=numbers["wall"],
+        queue=str(node.get("queue", "")),
+        account=str(node.get("account", "")),
+        constraint=str(node.get("constraint", "")),
+        exclusive=bool(node.get("exclusive")),
+        priority=float(numbers["priority"]),
+        place=node.place(),
+    )
+    return {"batch": batch}
+
+
 LOWERINGS: dict[str, Callable[[Node, bool], dict[str, Any]]] = {
     "InlineJavascriptRequirement": _javascript,
     "DockerRequirement": _docker,
@@ -275,5 +317,7 @@ LOWERINGS: dict[str, Callable[[Node, bool], dict[str, Any]]] = {
     "ToolTimeLimit": lambda node, _: {"time_limit": _number(node, "timelimit") or 0.0},
     "MPIRequirement": _mpi,
     "CUDARequirement": _cuda,
+    "cwlbalsam:Scripts": _scripts,
+    "cwlbalsam:Batch": _batch,
     "Secrets": lambda node, _: {"secrets": tuple(shortname(name) for name in as_list(node.get("secrets")))},
 }

@@ -9,15 +9,18 @@ Order = Callable[[Task], tuple[float, ...]]
 
 
 def oldest_first(task: Task) -> tuple[float, ...]:
-    return ()
+    """Of the highest priority."""
+    return (-task.priority,)
 
 
 def widest_first(task: Task) -> tuple[float, ...]:
-    """MPI jobs by their cores, then the longest: small ones fill what is left, and the end is not one wide job alone.
+    """Of the highest priority: MPI jobs by their cores, then the longest.
 
+    Small ones fill what is left, and the end is not one wide job alone.
     Source: longest processing time first (Graham 1969), over width.
     """
-    return (-float(task.grant.ranks * task.grant.cores), -task.wall_seconds)
+    width = max(task.grant.ranks, task.grant.nodes)
+    return (-task.priority, -float(width * task.grant.cores), -task.wall_seconds)
 
 
 ORDERS: dict[str, Order] = {"oldest": oldest_first, "widest": widest_first}

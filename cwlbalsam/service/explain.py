@@ -9,16 +9,18 @@ from typing import Any
 import msgspec
 from msgspec import Raw, Struct
 
+from cwlbalsam.cwl.command_jobs import grant_of, process_of
 from cwlbalsam.cwl.records import Process
 from cwlbalsam.cwl.resources import static_grant
 from cwlbalsam.cwl.tasks import Grant
 from cwlbalsam.cwl.values import path_of_uri
 from cwlbalsam.errors import JobError, UserError
 from cwlbalsam.executor.capacity import Capacity, Machine
+from cwlbalsam.jobs.commands import COMMAND, PORT, decode_command
 from cwlbalsam.jobs.ids import short_run_id
 from cwlbalsam.jobs.model import RunRecord, State
 from cwlbalsam.jobs.names import job_directory, step_of
-from cwlbalsam.jobs.references import NULL, Elements, resolve, unpack_trees
+from cwlbalsam.jobs.references import NULL, Const, Elements, resolve, unpack_trees
 from cwlbalsam.service.command_line import shell_line
 from cwlbalsam.service.options import Asked, RunOptions
 from cwlbalsam.service.runs import FAILED_STATES, Ending, ending_of, liveness, stored_program
@@ -27,6 +29,7 @@ from cwlbalsam.store import Store, StoredJob
 
 LONGEST_VALUE = 300
 MANY = 10
+SCRIPTED = {State.STAGED_IN: "preprocess", State.RUN_DONE: "postprocess"}
 
 
 class _Outputs(Struct):
@@ -70,7 +73,7 @@ def find_job(store: Store, run: RunRecord, wanted: str) -> StoredJob:
             return _no_job(run, wanted)
     for states in (
         FAILED_STATES,
-        {State.RUNNING},
+        {State.RUNNING, *SCRIPTED},
         {State.USER_KILLED},
         {State.READY, State.RESTART_READY, State.AWAITING_PARENTS},
     ):
@@ -92,12 +95,12 @@ def explain_job(store: Store, run: RunRecord, job: StoredJob) -> Explanation:
     ending = ending_of(job)
     found = Explanation(job=job, ending=ending, verdict=_verdict(job, ending), reasons=[])
     program = stored_program(store, run)
-    process = program.processes[job.process] if program and job.process < len(program.processes) else None
+    process = process_of(program, job.process) if program else None
     if process is not None:
         found.tool, found.place = process.id, process.place
         found.inputs = _inputs(store, run, job, process)
         if job.kind == "job":
-            found.asks = _grant(process)
+            found.asks = _grant(process, job)
     directory = job_directory(str(Path(run.directory, "jobs")), job.id, job.attempt)
     found.directory = directory if Path(directory).is_dir() else ""
     if ending.command is not None:
@@ -121,7 +124,10 @@ def _verdict(job: StoredJob, ending: Ending) -> str:
     return "waits"
 
 
-def _grant(process: Process) -> Grant | None:
+def _grant(process: Process, job: StoredJob) -> Grant | None:
+    if job.process == COMMAND:
+        tree = unpack_trees(job.inputs)[PORT]
+        return grant_of(decode_command(tree.value)) if isinstance(tree, Const) else None
     try:
         return static_grant(process)
     except JobError:
@@ -199,6 +205,9 @@ def _waiting(store: Store, run: RunRecord, job: StoredJob, found: Explanation) -
         yield f"the run's process ({run.pid}) is gone; `cwlbalsam resume {short_run_id(run.id)}` goes on with it"
     if job.state is State.RUNNING and found.directory:
         yield "its command is being run, or about to be"
+        return
+    if job.state in SCRIPTED:
+        yield f"its {SCRIPTED[job.state]} script is being run, or about to be"
         return
     if job.waiting_for:
         yield from _unfinished_parents(store, run, job)

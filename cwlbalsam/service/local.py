@@ -12,6 +12,8 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Raw, Struct
 
+import cwlbalsam
+from cwlbalsam.cwl.command_jobs import COMMANDS, ENCODED
 from cwlbalsam.cwl.packed import unpack
 from cwlbalsam.cwl.records import WorkflowProcess
 from cwlbalsam.cwl.relocation import Ground, relocate
@@ -35,23 +37,27 @@ from cwlbalsam.service.leftovers import MOVES_FILE, clean_up_apart, write_intent
 from cwlbalsam.service.masking import mask, mask_changes, secrets_of
 from cwlbalsam.service.options import Asked, RunOptions
 from cwlbalsam.service.output_object import spell_out
+from cwlbalsam.service.requests import FOLDER, Requests
 from cwlbalsam.service.run_site import site_of, sites_home_of
 from cwlbalsam.service.settings import choose_machine, make_settings
-from cwlbalsam.store import Store, open_store
+from cwlbalsam.store import Store, StoredJob, open_store
 from cwlbalsam.store.base import RunStatus
 from cwlbalsam.store.host import this_host
 
 MAX_WORKERS = 16
+SCRIPT_VARIABLES = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TMPDIR")
 OBJECTS_PER_COLLECTION = 50_000
 """A run makes millions of objects that stay: looking for garbage as often as Python does takes a third of its time."""
 UNFINISHED = frozenset(State) - FINAL
 
 
 class Resumed(Struct, kw_only=True):
-    """The earlier part of a run that is taken up again."""
+    """The earlier part of a run that is taken up again. added: its jobs that are no steps of the document."""
 
     record: RunRecord
     memory: dict[tuple[str, JobKind], Remembered]
+    added: list[StoredJob] = []
+    edges: list[tuple[int, int]] = []
 
 
 class RunResult(Struct, kw_only=True):
@@ -80,6 +86,7 @@ class LocalRun:
         home: Home,
         reporter: Reporter,
         resumed: Resumed | None = None,
+        requests: Requests | None = None,
     ) -> None:
         self.document, self.loaded, self.values = document, loaded, values
         self.asked, self.options, self.home, self.reporter = asked, asked.options, home, reporter
@@ -89,8 +96,14 @@ class LocalRun:
         self.sites_home = sites_home_of(self.options, home)
         self.site = site_of(self.options, home)
         self.folder = Path(resumed.record.directory) if resumed else self._new_folder()
+        self.requests = requests or Requests(self.folder / FOLDER)
         self.interrupted: Literal["", "interrupted", "killed"] = ""
         self.secrets = secrets_of(loaded.program, values)
+
+    @property
+    def is_queue(self) -> bool:
+        """Whether all its jobs are added while it is under way."""
+        return self.loaded.program.digest == COMMANDS.digest
 
     def _new_folder(self) -> Path:
         if self.options.tmpdir_prefix:
@@ -131,6 +144,10 @@ class LocalRun:
     def _conduct(self, pool: WorkerPool | SitePool, store: Store, started: float) -> RunResult:
         try:
             coordinator = self._coordinator(pool, store)
+            if self.requests.reserve is not None:
+                coordinator.additions.reserve = self.requests.reserve
+            if self.resumed and self.resumed.added:
+                coordinator.restore(self.resumed.added, self.resumed.edges, again=not self.is_queue)
             inputs = {name: Raw(msgspec.msgpack.encode(value)) for name, value in self.values.items()}
             changes = coordinator.first_changes(inputs)
             store.put_program(self.loaded.program.digest, self.loaded.encoded)
@@ -159,7 +176,7 @@ class LocalRun:
         return SitePool(
             local,
             self.loaded.program,
-            self.loaded.encoded,
+            self._programs(),
             OpenRun(self.id, settings, str(self.folder), journals),
             lambda: connect(home, site),
             lambda text: self.reporter.report(Warned(Problem("", text))),
@@ -172,11 +189,14 @@ class LocalRun:
         return WorkerPool(
             self.options.workers or max(1, min(int(capacity.machine.cores), MAX_WORKERS)),
             settings,
-            lambda _: self.loaded.encoded,
+            self._programs().__getitem__,
             capacity=capacity,
             scratch=self.folder,
             journals=None if self.secrets else journals,  # what is journalled is not masked
         )
+
+    def _programs(self) -> dict[str, bytes]:
+        return {COMMANDS.digest: ENCODED, self.loaded.program.digest: self.loaded.encoded}
 
     def _coordinator(self, pool: WorkerPool | SitePool, store: Store) -> Coordinator:
         return Coordinator(
@@ -186,12 +206,14 @@ class LocalRun:
             write=lambda changes: store.apply(self.id, mask_changes(changes, self.secrets)),
             reporter=self.reporter,
             stop_on_error=self.options.on_error == "stop",
-            retry=RetryPolicy(self.options.retries, self.options.retry_memory_factor),
+            retry=RetryPolicy(self.options.retries, self.options.retry_memory_factor, self.options.retry_time_factor),
             memory=self.resumed.memory if self.resumed else None,
         )
 
     async def _main(self, coordinator: Coordinator, pool: WorkerPool | SitePool) -> None:
         import asyncio
+
+        from cwlbalsam.executor.script_runner import ScriptRunner
 
         loop = asyncio.get_running_loop()
 
@@ -208,15 +230,30 @@ class LocalRun:
             loop.add_signal_handler(signal.SIGTERM, lambda: interrupt("killed"))
         await pool.open(coordinator.outcomes, coordinator.started)
         coordinator.later = loop.call_later
+        scripts = coordinator.transitions = ScriptRunner(self._script_environment(), coordinator.scripted)
         try:
             coordinator.start()
-            await coordinator.done.wait()
+            await self.requests.attend(coordinator, lambda: bool(self.interrupted))
             if coordinator.broken is not None:
                 raise coordinator.broken
         except BaseException:
+            await scripts.close()
             await pool.close(kill=True)
             raise
         await pool.close()
+
+    def _script_environment(self) -> dict[str, str]:
+        """Of the scripts before and after jobs, which run here, as their user, and find this very cwlbalsam."""
+        kept = {name: os.environ[name] for name in SCRIPT_VARIABLES if name in os.environ}
+        package = str(Path(cwlbalsam.__file__).parent.parent)
+        python = os.pathsep.join(filter(None, (package, os.environ.get("PYTHONPATH"))))
+        return {
+            "PATH": os.defpath,
+            **kept,
+            "PYTHONPATH": python,
+            "CWLBALSAM_HOME": str(self.home.path),
+            "CWLBALSAM_RUN": self.id,
+        }
 
     def _end(self, coordinator: Coordinator, store: Store, started: float) -> RunResult:
         code = _exit_code(coordinator.failures, bool(self.interrupted))

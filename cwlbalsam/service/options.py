@@ -42,6 +42,7 @@ class RunOptions(Struct, kw_only=True, frozen=True, omit_defaults=True):
     parallel_max: int = 0  # jobs at once; 0: as many as fit
     on_error: Literal["stop", "continue"] = "stop"
     retries: int = 0  # attempts that a job gets beyond its first
+    retry_time_factor: float = 1.0  # for the time limit of the attempt after one that reached it
     retry_memory_factor: float = 1.0  # for the RAM of the attempt after one that was killed for its memory
 
     engine: str = AUTO

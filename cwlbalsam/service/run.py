@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from cwlbalsam.cwl.command_jobs import COMMANDS, ENCODED
 from cwlbalsam.cwl.removal import remove_tree
 from cwlbalsam.cwl.tasks import Outcome
 from cwlbalsam.cwl.values import files_and_directories, path_of
@@ -20,6 +21,7 @@ from cwlbalsam.executor.journal import read_journals
 from cwlbalsam.executor.live import Remembered
 from cwlbalsam.executor.pool import SCRATCH_PREFIX
 from cwlbalsam.executor.recovery import end_survivors, hold_alive
+from cwlbalsam.jobs.commands import COMMAND
 from cwlbalsam.jobs.model import JobKind, RunRecord, State
 from cwlbalsam.jobs.names import job_directory
 from cwlbalsam.parser.cache import Loaded, load_program
@@ -32,6 +34,7 @@ from cwlbalsam.service.local import LocalRun, Resumed, RunResult, make_writable
 from cwlbalsam.service.masking import secrets_of
 from cwlbalsam.service.options import Asked, RunOptions
 from cwlbalsam.service.overrides import compile_options
+from cwlbalsam.service.requests import Requests
 from cwlbalsam.service.run_site import site_of, sites_home_of
 from cwlbalsam.service.settings import choose_engine
 from cwlbalsam.service.targets import narrow
@@ -39,6 +42,8 @@ from cwlbalsam.sites.containers import kill_containers
 from cwlbalsam.store import Store, open_store
 
 __all__ = ["RunResult", "resume_run", "run_document"]
+QUEUE = Loaded(COMMANDS, ENCODED, warnings=(), cached=True)
+"""What a run of commands alone is loaded from."""
 
 
 def run_document(
@@ -60,7 +65,12 @@ def run_document(
 
 
 def resume_run(
-    prefix: str, home: Home, changes: dict[str, Any], document: str = "", reporter: Reporter | None = None
+    prefix: str,
+    home: Home,
+    changes: dict[str, Any],
+    document: str = "",
+    reporter: Reporter | None = None,
+    requests: Requests | None = None,
 ) -> RunResult:
     """Take up a run that was interrupted, failed or lost its coordinator.
 
@@ -80,20 +90,29 @@ def resume_run(
             if record.status == "finished" and not document:
                 _clean_up_after(record)
                 return _finished(record)
-            return _taken_up(store, record, home, changes, document, reporter or Silent()).run(store)
+            return _taken_up(store, record, home, changes, document, reporter or Silent(), requests).run(store)
         finally:
             os.close(alive)
 
 
 def _taken_up(
-    store: Store, record: RunRecord, home: Home, changes: dict[str, Any], document: str, reporter: Reporter
+    store: Store,
+    record: RunRecord,
+    home: Home,
+    changes: dict[str, Any],
+    document: str,
+    reporter: Reporter,
+    requests: Requests | None,
 ) -> LocalRun:
     """The rest of a run, once nothing of its earlier part is left running or half done."""
     asked = msgspec.msgpack.decode(record.options, type=Asked)
     options = msgspec.structs.replace(asked.options, **changes)
     document = document or record.document
     folder = Path(record.directory)
-    loaded = _narrowed(load_program(document, asked.compiling, home.programs), options)
+    if record.program == COMMANDS.digest:
+        loaded = QUEUE
+    else:
+        loaded = _narrowed(load_program(document, asked.compiling, home.programs), options)
     values = msgspec.msgpack.decode(record.inputs)
     if secrets_of(loaded.program, values):
         raise UserError(f"run {record.id} had secret inputs, which are not kept", hint="run the document again")
@@ -107,8 +126,10 @@ def _taken_up(
     if record.status != "finished":
         undo_moves(folder)
     resumed = Resumed(record=record, memory=remember(store, record))
+    resumed.added = [job for job in store.jobs(record.id) if job.process == COMMAND]
+    resumed.edges = store.edges(record.id) if resumed.added else []
     asked = Asked(options=options, compiling=asked.compiling)
-    return LocalRun(document, loaded, values, asked, home, _with_logs(options, reporter), resumed)
+    return LocalRun(document, loaded, values, asked, home, _with_logs(options, reporter), resumed, requests)
 
 
 def _clean_up_after(record: RunRecord) -> None:

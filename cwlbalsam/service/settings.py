@@ -48,6 +48,7 @@ def choose_machine(options: RunOptions, folder: Path) -> Machine:
         tmpdir=machine.tmpdir,
         gpus=machine.gpus,
         jobs=options.parallel_max or machine.jobs,
+        devices=machine.devices,
     )
 
 

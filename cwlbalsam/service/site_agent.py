@@ -7,6 +7,7 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import cast
 
@@ -41,7 +42,11 @@ async def serve_site(home: Home, told: Site) -> None:
     if seen.trouble:  # jobs are tried all the same
         print(seen.trouble, file=sys.stderr, flush=True)
     site = seen.site
-    limits = limits_of(site, seen.state)
+
+    @cache
+    def limits(queue: str) -> SiteLimits:
+        return limits_of(site, seen.state, queue)
+
     pilots: Pilots
 
     def changed() -> None:
@@ -50,9 +55,12 @@ async def serve_site(home: Home, told: Site) -> None:
     def launching(task: Task) -> Task:
         return with_launch(task, site)
 
-    agent = Agent(check=limits.check, launching=launching, changed=changed)
+    def check(task: Task) -> None:
+        limits(task.grant.pilot.queue).check(task)
+
+    agent = Agent(check=check, launching=launching, changed=changed)
     batch = BatchSystem(ask.Site(scheduler=SCHEDULERS[site.scheduler.kind]), _form(site))
-    pilots = Pilots(agent, batch, work_folder(home, told) / "pilots", limits, _pilot_file(site, limits))
+    pilots = Pilots(agent, batch, work_folder(home, told) / "pilots", limits, _pilot_file(site, limits("")))
     await pilots.recover()
     door = listening_socket()
     pilots.listen_at(addresses(door.getsockname()[1]))
@@ -61,7 +69,7 @@ async def serve_site(home: Home, told: Site) -> None:
     path.unlink(missing_ok=True)
     runs = await asyncio.start_unix_server(agent.serve, str(path))
     deciding = asyncio.create_task(pilots.run())
-    await _until_over(agent, pilots, deciding, limits)
+    await _until_over(agent, pilots, deciding, limits(""))
     path.unlink(missing_ok=True)
     runs.close()
     deciding.cancel()
@@ -69,6 +77,12 @@ async def serve_site(home: Home, told: Site) -> None:
         await deciding
     await pilots.close()
     server.close()
+
+
+async def site_limits(told: Site, queue: str = "") -> SiteLimits:
+    """What pilots of a queue (the site's) could ever run. Raises UserError if there is none of that name."""
+    seen = await look_closely(told)
+    return limits_of(seen.site, seen.state, queue)
 
 
 async def _until_over(agent: Agent, pilots: Pilots, deciding: asyncio.Task[None], limits: SiteLimits) -> None:

@@ -79,3 +79,33 @@ def test_other_runners_spellings_mean_the_same(tmp_path: Path) -> None:
     new = tool(requirements={"ToolTimeLimit": {"timelimit": 3}})
     for document in (old, new):
         assert main_of(compile_text(tmp_path, document).program).requirements.time_limit == 3
+
+
+OURS = {"cwlbalsam": "https://cwlbalsam.org/cwl#"}
+
+
+def test_scripts_around_a_job_are_words_and_begin_at_the_document(tmp_path: Path) -> None:
+    scripts = {"preprocess": "sh -c 'echo a b'", "postprocess": ["./after.py", "x y"]}
+    document = tool(hints={"cwlbalsam:Scripts": scripts}) | {"$namespaces": OURS}
+    found = main_of(compile_text(tmp_path, document).program).requirements.scripts
+    assert found is not None
+    assert found.preprocess == ("sh", "-c", "echo a b")
+    assert found.postprocess == (str(tmp_path / "after.py"), "x y")
+
+
+def test_a_batch_hint_of_a_step_stands_over_the_workflows(tmp_path: Path) -> None:
+    inner = step(tool(), hints={"cwlbalsam:Batch": {"queue": "big", "wallTime": 60, "exclusive": True, "priority": 2}})
+    outer = {"cwlbalsam:Batch": {"queue": "small", "account": "physics"}}
+    document = workflow({"s": inner, "t": step(tool())}, hints=outer) | {"$namespaces": OURS}
+    program = compile_text(tmp_path, document).program
+    first, second = called(program, "s").requirements.batch, called(program, "t").requirements.batch
+    assert first is not None
+    assert second is not None
+    assert (first.queue, first.account, first.wall_seconds, first.exclusive, first.priority) == ("big", "", 60, True, 2)
+    assert (second.queue, second.account, second.wall_seconds, second.exclusive) == ("small", "physics", 0, False)
+
+
+def test_mistakes_in_our_own_hints_are_told_with_their_place(tmp_path: Path) -> None:
+    for hint in ({"cwlbalsam:Scripts": {"preprocess": "a 'b"}}, {"cwlbalsam:Batch": {"wallTime": "soon"}}):
+        with pytest.raises(UserError, match=r"main\.cwl:\d+"):
+            compile_text(tmp_path, tool(hints=hint) | {"$namespaces": OURS})

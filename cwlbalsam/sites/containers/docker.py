@@ -27,8 +27,10 @@ def fetch_commands(binary: str, docker: Docker, image: str, folder: Path) -> lis
 
 
 def run_command(run: Run) -> Launch:
+    names = ",".join(run.spec.devices)
+    gpus = f'"device={names}"' if names else run.spec.gpus  # the quotes are for its own reader of commas
     user = f"--user={os.geteuid()}:{os.getegid()}"  # else its files belong to root
-    return oci.run_command(run, [user], [f"--gpus={run.spec.gpus}"])
+    return oci.run_command(run, [user], [f"--gpus={gpus}"])
 
 
 def kill_command(binary: str, name: str) -> list[str]:

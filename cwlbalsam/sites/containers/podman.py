@@ -30,7 +30,7 @@ def run_command(run: Run) -> Launch:
     user = [f"--user={os.geteuid()}:{os.getegid()}"]
     if os.geteuid():  # rootless: else our own user would be root inside, and that user nobody we know
         user.append("--userns=keep-id")
-    return oci.run_command(run, user, ["--device=nvidia.com/gpu=all"])
+    return oci.run_command(run, user, [f"--device=nvidia.com/gpu={name}" for name in run.spec.devices or ("all",)])
 
 
 def kill_command(binary: str, name: str) -> list[str]:

@@ -6,6 +6,7 @@ import os
 import re
 from pathlib import Path
 
+from cwlbalsam.cwl.environment import device_variables
 from cwlbalsam.cwl.records import Docker
 from cwlbalsam.errors import JobError
 from cwlbalsam.sites.containers import oci
@@ -57,6 +58,7 @@ def run_command(run: Run) -> Launch:
         argv += ["--net", "--network", "none"]
     if spec.gpus:
         argv.append("--nv")
+        environment = device_variables(spec.devices) | environment  # it sees all of the node
     for mount in spec.mounts:
         argv += _mount_options(mount.source, mount.target, mount.writable)
     prefix = "APPTAINERENV_" if Path(run.binary).name == "apptainer" else "SINGULARITYENV_"

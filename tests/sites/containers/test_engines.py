@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from cwlbalsam.cwl.execution import ContainerSpec, Mount
 from cwlbalsam.cwl.records import Docker
@@ -175,3 +176,14 @@ def test_an_engine_counts_only_if_it_answers(tmp_path: Path, monkeypatch: pytest
     finally:
         find_engine.cache_clear()
         containers._why_unusable.cache_clear()
+
+
+def test_a_container_sees_the_gpus_that_its_job_was_given_and_no_others() -> None:
+    spec = replace(SPEC, gpus=2, devices=("1", "3"))
+    assert '--gpus="device=1,3"' in run("docker", spec=spec).argv
+    podman = [word for word in run("podman", spec=spec).argv if word.startswith("--device")]
+    assert podman == ["--device=nvidia.com/gpu=1", "--device=nvidia.com/gpu=3"]
+    apptainer = run("apptainer", spec=spec)
+    assert "--nv" in apptainer.argv
+    assert apptainer.environment["APPTAINERENV_CUDA_VISIBLE_DEVICES"] == "1,3"
+    assert "--gpus=2" in run("docker", spec=replace(SPEC, gpus=2)).argv
