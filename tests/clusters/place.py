@@ -73,7 +73,8 @@ class ClusterPlace(Place):
 
     def supervisors(self) -> list[int]:
         """All of a node's processes: the outer and the inner supervisor, its fork server, its workers."""
-        return self._of(lambda line: f"cwlbalsam.executor.supervisor {self.folder}/work/pilots" in line)
+        names = [f"cwlbalsam.executor.{module} {self.folder}/work/pilots" for module in ("supervisor", "ensemble")]
+        return self._of(lambda line: any(name in line for name in names))
 
     def outer_supervisors(self) -> list[int]:
         """One a node; its end means that nothing lives there."""
@@ -97,7 +98,7 @@ class ClusterPlace(Place):
         return [f"{pid} {command_of(pid)}" for pid in found - kept]
 
     def _of(self, matches: Any) -> list[int]:
-        return [pid for pid in processes() if matches(_whole_command_of(pid)) and "srun" not in command_of(pid)]
+        return [pid for pid in processes() if matches(_whole_command_of(pid)) and _is_python(pid)]
 
     def batch_ids(self) -> list[str]:
         found = []
@@ -148,6 +149,11 @@ class ClusterPlace(Place):
         for pid in self.agents():
             with suppress(ProcessLookupError):
                 os.kill(pid, 15)
+
+
+def _is_python(pid: int) -> bool:
+    """A launch command names in its arguments what it launches."""
+    return Path(command_of(pid).partition(" ")[0]).name.startswith("python")
 
 
 def _whole_command_of(pid: int) -> str:
