@@ -17,15 +17,20 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from cwlbalsam.executor.allocation import addresses, is_here, listening_socket
+from cwlbalsam.executor.allocation import addresses, granted_machine, is_here, listening_socket
+from cwlbalsam.executor.capacity import Machine
 from cwlbalsam.executor.frames import Inbox
+from cwlbalsam.executor.links import SIGN, SILENCE_SECONDS
 from cwlbalsam.executor.messages import Leave, Leaving, NodeDown, pack_message, to_node
+from cwlbalsam.executor.mpi_jobs import USUAL
 from cwlbalsam.executor.pilot import AgentFile, NodeFile, PilotFile, SupervisorCall, read_record, write_record
-from cwlbalsam.executor.supervisor import BURY_SECONDS, SILENCE_SECONDS
+from cwlbalsam.executor.supervisor import BURY_SECONDS
 from cwlbalsam.executor.wires.base import Outlet
 from cwlbalsam.executor.wires.proof import is_proof, nonce, proof, read_token
 from cwlbalsam.executor.wires.spool import SpoolWire
 from cwlbalsam.executor.wires.tcp import Refused, TcpCaller
+from cwlbalsam.sites.mpi import LAUNCHERS
+from cwlbalsam.sites.mpi.base import Launch, MpiRun
 from cwlbalsam.sites.schedulers.allocation import read_allocation
 
 SIGN_SECONDS = 2.0
@@ -37,15 +42,17 @@ GRACE_SECONDS = 12.0
 """What workers take to end their jobs once nobody is left to tell them anything."""
 
 
-class _Node(Struct, eq=False):
-    """A supervisor, as its launcher sees it. process: what started it; it lasts as long as the supervisor."""
+class _Crew(Struct, eq=False):
+    """One supervisor, or the ensemble of all, as their launcher sees them. nodes: their numbers.
 
-    number: int
-    name: str
+    process: what started them; it lasts as long as they do.
+    """
+
+    nodes: list[int]
     process: asyncio.subprocess.Process
     writer: Outlet | None = None
     heard: float = 0.0
-    early: list[bytes] = msgspec.field(default_factory=list)  # for a supervisor that has not called yet
+    early: list[bytes] = msgspec.field(default_factory=list)  # for who has not called yet
 
 
 class Launcher:
@@ -53,7 +60,7 @@ class Launcher:
         self._folder = folder
         self._pilot = read_record(folder / "pilot.json", PilotFile)
         self._token = read_token(folder / "token")
-        self._nodes: dict[int, _Node] = {}
+        self._crews: dict[int, _Crew] = {}  # by node
         self._over = asyncio.Event()
         self._why = ""
         self._wire: TcpCaller | SpoolWire = TcpCaller(self._pilot.session, self._token, self._agents, self._obey)
@@ -74,14 +81,14 @@ class Launcher:
         names = list(allocation.hosts)
         write_record(self._folder / "node.json", NodeFile(names, addresses(port), ends))
         calling = await self._choose_wire()
-        watching = [asyncio.create_task(self._watch(number, name)) for number, name in enumerate(names)]
+        watching = [asyncio.create_task(self._watch(*started)) for started in self._commands(names)]
         clock = asyncio.create_task(self._keep_time(ends))
         await self._over.wait()
         clock.cancel()
         self._wire.send(pack_message(Leaving(self._why)))
-        for node in self._nodes.values():
-            if node.writer is not None:
-                node.writer.close()
+        for crew in self._crews.values():
+            if crew.writer is not None:
+                crew.writer.close()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(BURY_SECONDS):
                 await asyncio.gather(*watching)
@@ -122,11 +129,11 @@ class Launcher:
                 self._end("the agent is silent")
             if time.time() > ends:
                 self._end("the time of the allocation is over")
-            for node in self._nodes.values():
-                if node.writer is not None:
-                    node.writer.write(bytes(4))
-                    if time.monotonic() - node.heard > SILENCE_SECONDS:
-                        node.writer.close()
+            for crew in set(self._crews.values()):
+                if crew.writer is not None:
+                    crew.writer.write(SIGN)
+                    if time.monotonic() - crew.heard > SILENCE_SECONDS:
+                        crew.writer.close()
 
     # --- from the agent ---
 
@@ -135,72 +142,89 @@ class Launcher:
         if isinstance(message, Leave):
             self._end("the agent needs it no longer")
             return
-        node = self._nodes.get(message.node)
-        if node is None:
+        crew = self._crews.get(message.node)
+        if crew is None:
             return
         frame = len(body).to_bytes(4, "little") + body
-        if node.writer is None:
-            node.early.append(frame)
+        if crew.writer is None:
+            crew.early.append(frame)
         else:
-            node.writer.write(frame)
+            crew.writer.write(frame)
 
     # --- supervisors ---
 
-    async def _watch(self, number: int, name: str) -> None:
-        """Start the supervisor of a node; when it has ended, nothing lives there."""
-        command = supervisor_command(self._pilot, self._folder, number, name)
-        log = self._folder / f"node-{number}.log"
+    def _commands(self, names: Sequence[str]) -> list[tuple[list[int], Launch, Path]]:
+        """What is to be started: nodes, command, log."""
+        pilot, folder = self._pilot, self._folder
+        if pilot.starter == "mpi":
+            return [(list(range(len(names))), ensemble_command(pilot, folder, names), folder / "ensemble.log")]
+        return [
+            ([number], Launch(supervisor_command(pilot, folder, number, name)), folder / f"node-{number}.log")
+            for number, name in enumerate(names)
+        ]
+
+    async def _watch(self, nodes: list[int], launch: Launch, log: Path) -> None:
+        """Start the supervisors of these nodes; when they have ended, nothing lives there."""
         with log.open("ab") as output:
             process = await asyncio.create_subprocess_exec(
-                *command, stdin=asyncio.subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
+                *launch.argv,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                env={**os.environ, **launch.environment},
+                start_new_session=True,
             )
-        node = self._nodes[number] = _Node(number, name, process)
-        starting = asyncio.create_task(self._expect(node))
+        crew = _Crew(nodes, process)
+        self._crews |= dict.fromkeys(nodes, crew)
+        starting = asyncio.create_task(self._expect(crew))
         code = await process.wait()
         starting.cancel()
-        if code and not self._over.is_set():  # its workers may have outlived it for as long as they need to end
+        if crew.writer is not None:
+            crew.writer.close()
+        if code and not self._over.is_set():  # workers may have outlived it for as long as they need to end
             await asyncio.sleep(GRACE_SECONDS)
-        del self._nodes[number]
         why = self._why or f"its supervisor ended with code {code}; see {log}"
-        self._wire.send(pack_message(NodeDown(number, why)))
-        if not self._nodes:
+        for node in nodes:
+            del self._crews[node]
+            self._wire.send(pack_message(NodeDown(node, why)))
+        if not self._crews:
             self._end("no node is left")
 
-    async def _expect(self, node: _Node) -> None:
+    async def _expect(self, crew: _Crew) -> None:
         await asyncio.sleep(STARTING_SECONDS)
-        if node.writer is None:
+        if crew.writer is None:
             with contextlib.suppress(ProcessLookupError):
-                node.process.terminate()
+                crew.process.terminate()
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError, TimeoutError, asyncio.IncompleteReadError, msgspec.DecodeError):
             async with asyncio.timeout(10):
-                node = await self._welcome(reader, writer)
-            if node is not None:
-                await self._listen(node, reader, writer)
+                crew = await self._welcome(reader, writer)
+            if crew is not None:
+                await self._listen(crew, reader, writer)
         writer.close()
 
-    async def _welcome(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> _Node | None:
+    async def _welcome(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> _Crew | None:
         ours = nonce()
         writer.write(ours)
         length = int.from_bytes(await reader.readexactly(4), "little")
         call = msgspec.msgpack.decode(await reader.readexactly(min(length, 4096)), type=SupervisorCall)
         name = f"{self._pilot.session}/{call.node}"
-        node = self._nodes.get(call.node)
+        crew = self._crews.get(call.node)
         known = is_proof(call.proof, self._token, "caller", name, call.nonce, ours)
-        if not known or node is None or node.writer is not None:
+        if not known or crew is None or crew.writer is not None:
             return None
         writer.write(proof(self._token, "listener", name, call.nonce, ours))
-        return node
+        return crew
 
-    async def _listen(self, node: _Node, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _listen(self, crew: _Crew, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         inbox = Inbox()
         outlet = Outlet(writer)
-        node.writer, node.heard = outlet, time.monotonic()
-        outlet.write(b"".join(node.early))
-        node.early.clear()
+        crew.writer, crew.heard = outlet, time.monotonic()
+        outlet.write(b"".join(crew.early))
+        crew.early.clear()
         while data := await reader.read(READ_BYTES):
-            node.heard = time.monotonic()
+            crew.heard = time.monotonic()
             for body in inbox.feed(data):
                 if body:
                     self._wire.send(body)
@@ -219,6 +243,23 @@ def supervisor_command(pilot: PilotFile, folder: Path, number: int, name: str) -
 
         return ["ssh", "-o", "BatchMode=yes", "-tt", name, shlex.join(own)]
     return ["mpiexec", "-n", "1", "-host", name, *own]
+
+
+def ensemble_command(pilot: PilotFile, folder: Path, names: Sequence[str]) -> Launch:
+    """Starts the supervisors of all nodes as one MPI program, as the site starts MPI programs. Raises UserError."""
+    cores = int(granted_machine(Machine(cores=1, ram=0, tmpdir=0), os.environ).cores)
+    run = MpiRun(
+        argv=(pilot.python, "-m", "cwlbalsam.executor.ensemble", str(folder)),
+        ranks=len(names),
+        hosts=tuple(names),
+        ranks_per_node=1,
+        threads=cores,  # jobs share what their supervisor has
+        binding="none",
+        here=next(filter(is_here, names), ""),
+        pmi=pilot.mpi.pmi,
+        options=pilot.mpi.options,
+    )
+    return LAUNCHERS[pilot.mpi.launcher or USUAL].launch_command(run)
 
 
 def is_first(folder: Path) -> bool:

@@ -17,15 +17,17 @@ from msgspec import Struct
 
 from cwlbalsam.executor.allocation import granted_machine
 from cwlbalsam.executor.capacity import Machine
+from cwlbalsam.sites.site import MpiSettings
 
 Transport = Literal["auto", "tcp", "spool"]
-Starter = Literal["srun", "mpiexec", "ssh", "local"]
+Starter = Literal["srun", "mpiexec", "ssh", "local", "mpi"]
 
 
 class PilotFile(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """session: fresh for each pilot. wall_seconds: that it asks for. machine: what the site's file says of a node.
 
     lease_seconds: without a word from the agent for so long, the launcher ends all. python: to start supervisors by.
+    mpi: how the ensemble starts.
     """
 
     session: str
@@ -39,6 +41,7 @@ class PilotFile(Struct, frozen=True, kw_only=True, omit_defaults=True):
     transport: Transport = "auto"
     scratch: str = ""
     machine: dict[str, float] = {}
+    mpi: MpiSettings = MpiSettings()
 
 
 class AgentFile(Struct, frozen=True):

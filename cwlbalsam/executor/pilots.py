@@ -17,9 +17,9 @@ from cwlbalsam.cwl.tasks import ANY_PILOT, PilotKind
 from cwlbalsam.errors import UserError
 from cwlbalsam.executor.agent import Agent
 from cwlbalsam.executor.batch import OUTPUT, BatchSystem
+from cwlbalsam.executor.links import SILENCE_SECONDS
 from cwlbalsam.executor.pilot import AgentFile, PilotFile, write_record
 from cwlbalsam.executor.site_limits import SiteLimits
-from cwlbalsam.executor.supervisor import SILENCE_SECONDS
 from cwlbalsam.executor.wires.proof import write_token
 from cwlbalsam.executor.wires.spool import SpoolWire
 from cwlbalsam.executor.wires.tcp import TcpWire

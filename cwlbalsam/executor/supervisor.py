@@ -12,6 +12,8 @@ import socket
 import sys
 import tempfile
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -22,6 +24,15 @@ from cwlbalsam.cwl.tasks import Settings
 from cwlbalsam.executor.capacity import Machine, detect_machine
 from cwlbalsam.executor.forkserver import RECORD_BYTES, fork_server, request_worker, unpack_death
 from cwlbalsam.executor.frames import Inbox, Outbox
+from cwlbalsam.executor.links import (
+    SIGN_SECONDS,
+    SILENCE_SECONDS,
+    Link,
+    LinkLost,
+    call_launcher,
+    exactly,
+    send_some,
+)
 from cwlbalsam.executor.messages import (
     EndWorker,
     FromWorker,
@@ -32,16 +43,11 @@ from cwlbalsam.executor.messages import (
     framed,
     to_node,
 )
-from cwlbalsam.executor.pilot import Pilot, SupervisorCall, read_pilot
+from cwlbalsam.executor.pilot import Pilot, read_pilot
 from cwlbalsam.executor.pool import how_it_died
 from cwlbalsam.executor.spawn import become_subreaper
-from cwlbalsam.executor.wires.proof import is_proof, nonce, proof, read_token
 from cwlbalsam.executor.worker import work
 
-CALL_SECONDS = 20.0
-SIGN_SECONDS = 2.0
-SILENCE_SECONDS = 20.0
-"""So long after the last sign of the launcher its jobs are ended: the launcher waits longer before it says that."""
 BURY_SECONDS = 40.0
 
 
@@ -54,22 +60,23 @@ class _Begin(Struct, array_like=True):
 
 
 class _Peer(Struct, eq=False):
-    """A connection of the supervisor's."""
+    """A worker, and the connection to it."""
 
     socket: socket.socket
+    worker: int
     inbox: Inbox = msgspec.field(default_factory=Inbox)
     outbox: Outbox = msgspec.field(default_factory=Outbox)
-    worker: int = -1
 
 
 class Supervisor:
-    def __init__(self, launcher: socket.socket, server: socket.socket, scratch: str) -> None:
+    def __init__(self, link: Link, server: socket.socket, scratch: str) -> None:
+        self._link = link
         self._server = server
         self._scratch = scratch
-        self._launcher = _Peer(launcher)
         self._workers: dict[int, _Peer] = {}
         self._deaths = bytearray()
         self._selector = selectors.DefaultSelector()
+        self._parent = os.getppid()
         self._heard = time.monotonic()
         self._signed = 0.0
         self._over = False
@@ -80,20 +87,32 @@ class Supervisor:
     def run(self) -> None:
         """Until the launcher says so, or is silent for too long."""
         signal.signal(signal.SIGTERM, lambda *_: setattr(self, "_over", True))
-        for handle in (self._launcher.socket, self._server):
-            handle.setblocking(False)
-        self._selector.register(self._launcher.socket, selectors.EVENT_READ, self._launcher)
-        self._selector.register(self._server, selectors.EVENT_READ, None)
+        self._server.setblocking(False)
+        self._selector.register(self._server, selectors.EVENT_READ, self._read_deaths)
+        if self._link.handle is not None:
+            self._selector.register(self._link.handle, selectors.EVENT_READ, lambda: None)
         while not self._over:
-            for key, mask in self._selector.select(SIGN_SECONDS):
-                if key.data is None:
-                    self._read_deaths()
-                elif mask & selectors.EVENT_READ:
-                    self._read(key.data)
-            self._sign()
-            for peer in (self._launcher, *list(self._workers.values())):
-                self._flush(peer)
+            for key, mask in self._selector.select(min(SIGN_SECONDS, self._link.patience)):
+                if mask & selectors.EVENT_READ:
+                    key.data()
+            self._turn()
         self._end()
+
+    def _turn(self) -> None:
+        try:
+            for body in self._link.receive():
+                self._heard = time.monotonic()
+                if body:
+                    self._obey(body)
+            self._sign()
+            for peer in list(self._workers.values()):
+                self._flush(peer)
+            left = self._link.flush()
+        except LinkLost:
+            self._over = True
+            return
+        if self._link.handle is not None:
+            self._wait_for(self._link.handle, writable=left)
 
     def _read(self, peer: _Peer) -> None:
         try:
@@ -102,28 +121,21 @@ class Supervisor:
             return
         except OSError:
             data = b""
-        if peer is self._launcher:
-            self._heard = time.monotonic()
-            self._over = self._over or not data
-            for body in peer.inbox.feed(data):
-                if body:
-                    self._obey(body)
-        elif not data:
+        if not data:
             self._selector.unregister(peer.socket)  # the fork server says that it has died
             self._workers.pop(peer.worker, None)
             peer.socket.close()
-        else:
-            for body in peer.inbox.feed(data):
-                self._say(framed(FromWorker(peer.worker, body)))
+        for body in peer.inbox.feed(data):
+            self._say(framed(FromWorker(peer.worker, body)))
 
     def _obey(self, body: bytes) -> None:
         match to_node.decode(body):
             case StartWorker(_, worker, settings, journal):
-                peer = self._workers[worker] = _Peer(request_worker(self._server, worker), worker=worker)
+                peer = self._workers[worker] = _Peer(request_worker(self._server, worker), worker)
                 peer.socket.setblocking(False)
                 begin = msgspec.msgpack.encode(_Begin(settings, f"{self._scratch}/w{worker}", journal))
                 peer.outbox.add(len(begin).to_bytes(4, "little") + begin)
-                self._selector.register(peer.socket, selectors.EVENT_READ, peer)
+                self._selector.register(peer.socket, selectors.EVENT_READ, partial(self._read, peer))
             case ToWorker(_, worker, frame):
                 if worker in self._workers:
                     self._workers[worker].outbox.add(frame)
@@ -138,27 +150,25 @@ class Supervisor:
         now = time.monotonic()
         if now - self._signed >= SIGN_SECONDS:
             self._signed = now
-            self._launcher.outbox.add(bytes(4))  # an empty frame
-        if now - self._heard > SILENCE_SECONDS:
+            self._link.sign()
+        # Who outlives us is gone: nobody would know that our workers live.
+        if now - self._heard > SILENCE_SECONDS or os.getppid() != self._parent:
             self._over = True
 
     def _say(self, frame: bytes) -> None:
-        self._launcher.outbox.add(frame)
+        self._link.send(frame)
 
     def _flush(self, peer: _Peer) -> None:
-        try:
-            while peer.outbox:
-                with peer.outbox.peek() as data:
-                    count = peer.socket.send(data)
-                peer.outbox.sent(count)
-        except (BlockingIOError, InterruptedError):
-            pass
-        except OSError:
-            self._over = self._over or peer is self._launcher
-        events = selectors.EVENT_READ | (selectors.EVENT_WRITE if peer.outbox else 0)
+        with contextlib.suppress(OSError):  # it has died: the fork server will say so
+            send_some(peer.socket, peer.outbox)
+        self._wait_for(peer.socket, writable=bool(peer.outbox))
+
+    def _wait_for(self, connection: socket.socket, *, writable: bool) -> None:
+        events = selectors.EVENT_READ | (selectors.EVENT_WRITE if writable else 0)
         with contextlib.suppress(KeyError, ValueError):
-            if self._selector.get_key(peer.socket).events != events:
-                self._selector.modify(peer.socket, events, peer)
+            key = self._selector.get_key(connection)
+            if key.events != events:
+                self._selector.modify(connection, events, key.data)
 
     def _read_deaths(self) -> None:
         try:
@@ -181,61 +191,29 @@ class Supervisor:
             peer.socket.close()
         with contextlib.suppress(OSError):
             self._server.shutdown(socket.SHUT_RDWR)
+        self._link.close()
 
 
 def serve(connection: socket.socket, _: int) -> None:
     """The life of a worker: what it is for comes as its first frame."""
-    length = int.from_bytes(_exactly(connection, 4), "little")
-    begin = msgspec.msgpack.decode(_exactly(connection, length), type=_Begin)
+    try:
+        length = int.from_bytes(exactly(connection.recv, 4), "little")
+        begin = msgspec.msgpack.decode(exactly(connection.recv, length), type=_Begin)
+    except OSError:
+        return
     work(connection, begin.settings, begin.folder, journal=begin.journal, remote=True)
 
 
-def _exactly(connection: socket.socket, count: int) -> bytes:
-    data = b""
-    while len(data) < count:
-        more = connection.recv(count - len(data))
-        if not more:
-            os._exit(0)
-        data += more
-    return data
-
-
-def call_launcher(folder: Path, pilot: Pilot, node: int) -> socket.socket:
-    """Raises OSError."""
-    token = read_token(folder / "token")
-    until = time.monotonic() + CALL_SECONDS
-    while True:
-        for host, port in pilot.launcher:
-            with contextlib.suppress(OSError):
-                connection = socket.create_connection((host, port), timeout=CALL_SECONDS)
-                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                _greet(connection, token, pilot.session, node)
-                connection.settimeout(None)
-                return connection
-        if time.monotonic() > until:
-            raise OSError(f"no launcher answers at {pilot.launcher}")
-        time.sleep(0.1)
-
-
-def _greet(connection: socket.socket, token: bytes, session: str, node: int) -> None:
-    ours, name = nonce(), f"{session}/{node}"
-    theirs = _exactly(connection, 16)
-    shown = proof(token, "caller", name, ours, theirs)
-    call = msgspec.msgpack.encode(SupervisorCall(node, ours, shown))
-    connection.sendall(len(call).to_bytes(4, "little") + call)
-    if not is_proof(_exactly(connection, 32), token, "listener", name, ours, theirs):
-        connection.close()
-        raise OSError("whoever listens there does not know the token")
-
-
-def supervise(folder: Path, node: int) -> None:
+def supervise(pilot: Pilot, connect: Callable[[], tuple[int, Link]]) -> None:
+    """Until the launcher needs us no longer. connect: gives the number of our node, too; called in a process that has
+    forked all that it has to."""
     from cwlbalsam.cwl import execution  # noqa: F401 -- once for all workers, which are forked from here
 
-    pilot = read_pilot(folder)
-    scratch = tempfile.mkdtemp(prefix=f"cwlbalsam-{node}-", dir=pilot.scratch or None)
+    scratch = tempfile.mkdtemp(prefix="cwlbalsam-", dir=pilot.scratch or None)
     server, pid = fork_server(serve)
     try:
-        supervisor = Supervisor(call_launcher(folder, pilot, node), server, scratch)
+        node, link = connect()
+        supervisor = Supervisor(link, server, scratch)
         machine = detect_machine(Path(scratch))
         supervisor.say_up(node, pilot.nodes[node], pilot.machine_of(machine, os.environ), pilot.seconds_left())
         supervisor.run()
@@ -245,13 +223,12 @@ def supervise(folder: Path, node: int) -> None:
         remove_tree(scratch)
 
 
-def main(arguments: list[str]) -> int:
-    """Supervise from a child process, and outlive all that it leaves: so our end means that nothing lives here."""
+def outlive(life: Callable[[], int]) -> int:
+    """Its exit code, lived in a child process, once nothing of what that has left lives any more."""
     become_subreaper()
     child = os.fork()
     if not child:
-        supervise(Path(arguments[0]), int(arguments[1]))
-        return 0
+        return life()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda *_: os.kill(child, signal.SIGTERM))
     _, status = os.waitpid(child, 0)
@@ -263,6 +240,17 @@ def main(arguments: list[str]) -> int:
         except ChildProcessError:
             break
     return 0 if status == 0 else 1
+
+
+def main(arguments: list[str]) -> int:
+    folder, node = Path(arguments[0]), int(arguments[1])
+
+    def life() -> int:
+        pilot = read_pilot(folder)
+        supervise(pilot, lambda: (node, call_launcher(folder, pilot, node)))
+        return 0
+
+    return outlive(life)
 
 
 if __name__ == "__main__":

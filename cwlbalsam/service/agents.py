@@ -23,6 +23,8 @@ from cwlbalsam.sites.site import Site
 
 START_SECONDS = 60.0
 STOP_SECONDS = 60.0
+MOST_KILLED = 3
+"""An agent that is killed before it has opened is started again so often."""
 MAX_SOCKET_PATH = 100
 SITE_FILE = "site.json"
 
@@ -53,13 +55,17 @@ async def connect(home: Home, site: Site) -> tuple[asyncio.StreamReader, asyncio
     """Reach the site's agent; start it if there is none. Raises UserError."""
     folder = agent_folder(home, site.name)
     until = time.monotonic() + START_SECONDS
-    process = None
+    process, killed = None, 0
     while True:
         with contextlib.suppress(OSError):
             return await asyncio.open_unix_connection(str(socket_path(folder)))
-        if process is None or process.poll() == 0:  # 0: there was another one, which has not opened or just closed
+        code = process.poll() if process is not None else 0
+        if code is not None and code < 0 and killed < MOST_KILLED:
+            killed += 1
+            code, until = 0, time.monotonic() + START_SECONDS
+        if code == 0:  # of a process: there was another one, which has not opened or just closed
             process = start_agent(home, site)
-        elif process.poll() is not None:
+        elif code is not None:
             raise UserError(f"the agent of site '{site.name}' does not start", hint=_last_words(folder))
         if time.monotonic() > until:
             raise UserError(f"the agent of site '{site.name}' does not answer", hint=_last_words(folder))

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import importlib.util
 import os
 import signal
 import sys
@@ -38,6 +39,8 @@ STARTERS: dict[str, Starter] = {"slurm": "srun", "local": "local"}
 
 async def serve_site(home: Home, told: Site) -> None:
     """Until nobody needs the site, or SIGTERM. Raises UserError if its machine does not answer."""
+    if told.starter == "mpi" and importlib.util.find_spec("mpi4py") is None:
+        raise UserError(f"the MPI ensemble of site '{told.name}' needs mpi4py", hint="pip install 'cwlbalsam[mpi]'")
     seen = await look_closely(told)
     if seen.trouble:  # jobs are tried all the same
         print(seen.trouble, file=sys.stderr, flush=True)
@@ -117,6 +120,7 @@ def _pilot_file(site: Site, limits: SiteLimits) -> PilotFile:
         transport=cast("Transport", site.transport) or "auto",
         scratch=site.scratch,
         machine={name: float(count) for name, count in machine.items() if count},
+        mpi=site.mpi,
     )
 
 

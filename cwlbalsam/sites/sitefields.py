@@ -80,7 +80,9 @@ SITE = {
     "transfers": Field(kind="list", doc="Ways to move files, the preferred one first.", choices=PROTOCOLS),
     "modules": Field(kind="list", doc="Environment modules that batch jobs load."),
     "starter": Field(
-        kind="word", doc="What starts the supervisors on a pilot's nodes.", choices=("srun", "mpiexec", "ssh", "local")
+        kind="word",
+        doc="What starts the supervisors on a pilot's nodes; mpi: as one MPI program, where only MPI reaches nodes.",
+        choices=("srun", "mpiexec", "ssh", "local", "mpi"),
     ),
     "transport": Field(kind="word", doc="How pilots reach the agent.", choices=("auto", "tcp", "spool")),
     "scratch": Field(kind="text", doc="A folder of each node's own, for temporary files."),

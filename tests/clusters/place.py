@@ -2,19 +2,21 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cwlbalsam.executor.journal import read_journals
-from cwlbalsam.jobs.model import State
+from cwlbalsam.store import server as servers
+from cwlbalsam.store.choice import Server, read_choice
 from tests.cluster import Cluster
-from tests.durability.place import ROOT, Place, command_of, is_of, processes
+from tests.durability.place import ROOT, Place, children, command_of, parent, processes
 
 PILOTS = {"nodes": 4, "total_nodes": 4, "max": 4, "wall": "5m", "idle": "10s"}
+LEASE_SECONDS = 8
 
 
 @dataclass
@@ -26,7 +28,12 @@ class ClusterPlace(Place):
 
     def describe(self, **site: Any) -> None:
         """Write the site's description."""
-        described = {"scheduler": "slurm", "work": str(self.folder / "work"), "pilots": PILOTS, "lease": "8s"}
+        described = {
+            "scheduler": "slurm",
+            "work": str(self.folder / "work"),
+            "pilots": PILOTS,
+            "lease": f"{LEASE_SECONDS}s",
+        }
         self.home.mkdir(parents=True, exist_ok=True)
         (self.home / "sites.yml").write_text(json.dumps({self.site: described | site}))
 
@@ -56,12 +63,6 @@ class ClusterPlace(Place):
     def run_folder(self, run: str) -> Path:
         return self.folder / "work" / "runs" / run
 
-    def recorded(self, run: str) -> set[int]:
-        jobs = self.jobs(run)
-        found = {number for number, job in jobs.items() if job[2] is State.JOB_FINISHED}
-        found |= {outcome.job for outcome in read_journals(self.run_folder(run) / "journals") if is_of(outcome, jobs)}
-        return found
-
     # --- who can be killed ---
 
     def agents(self) -> list[int]:
@@ -72,10 +73,32 @@ class ClusterPlace(Place):
 
     def supervisors(self) -> list[int]:
         """All of a node's processes: the outer and the inner supervisor, its fork server, its workers."""
-        return self._of(lambda line: f"cwlbalsam.executor.supervisor {self.folder}/work/pilots" in line)
+        names = [f"cwlbalsam.executor.{module} {self.folder}/work/pilots" for module in ("supervisor", "ensemble")]
+        return self._of(lambda line: any(name in line for name in names))
+
+    def outer_supervisors(self) -> list[int]:
+        """One a node; its end means that nothing lives there."""
+        found = self.supervisors()
+        return [pid for pid in found if parent(pid) not in found]
+
+    def inner_supervisors(self) -> list[int]:
+        return self._below(self.outer_supervisors())
+
+    def workers(self) -> list[int]:
+        return self._below(self._below(self.inner_supervisors()))
+
+    def _below(self, parents: list[int]) -> list[int]:
+        return [pid for pid in self.supervisors() if parent(pid) in parents]
+
+    def survivors(self) -> list[str]:
+        """All but the server of the store: whoever needs that lets it run on."""
+        database = self.database()
+        kept = {*database, *(child for pid in database for child in children(pid))}
+        found = {pid for pid in processes() if self._is_ours(pid) or str(self.folder) in _whole_command_of(pid)}
+        return [f"{pid} {command_of(pid)}" for pid in found - kept]
 
     def _of(self, matches: Any) -> list[int]:
-        return [pid for pid in processes() if matches(_whole_command_of(pid)) and "srun" not in command_of(pid)]
+        return [pid for pid in processes() if matches(_whole_command_of(pid)) and _is_python(pid)]
 
     def batch_ids(self) -> list[str]:
         found = []
@@ -84,10 +107,53 @@ class ClusterPlace(Place):
                 found.append(file.read_text())
         return found
 
+    # --- the store on PostgreSQL ---
+
+    @property
+    def on_postgres(self) -> bool:
+        return self._server is not None
+
+    @property
+    def _server(self) -> Server | None:
+        return read_choice(self.home).server
+
+    def use_postgres(self) -> None:
+        self.call("store", "use", "postgres")
+
+    def database(self) -> list[int]:
+        """The server's process, if it is up."""
+        server = self._server
+        pid = servers.running_pid(server) if server is not None else 0
+        return [pid] if pid else []
+
+    def end_database(self) -> None:
+        server = self._server
+        if server is not None:
+            servers.stop(server)
+            shutil.rmtree(server.data, ignore_errors=True)
+
+    def rows(self, query: str, *values: Any) -> list[Any]:
+        if not self.on_postgres:
+            return super().rows(query, *values)
+        from cwlbalsam.store.postgres_home import open_link  # needs psycopg
+
+        with closing(open_link(self.home, read_choice(self.home))) as link:
+            read = link.read(lambda link: link.exec_driver_sql(query.replace("?", "%s"), values).all())
+        return [tuple(row) for row in read]
+
+    def check_integrity(self) -> None:
+        if not self.on_postgres:
+            super().check_integrity()
+
     def end_agents(self) -> None:
         for pid in self.agents():
             with suppress(ProcessLookupError):
                 os.kill(pid, 15)
+
+
+def _is_python(pid: int) -> bool:
+    """A launch command names in its arguments what it launches."""
+    return Path(command_of(pid).partition(" ")[0]).name.startswith("python")
 
 
 def _whole_command_of(pid: int) -> str:

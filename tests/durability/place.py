@@ -102,6 +102,9 @@ class Place:
         rows = self.rows("SELECT id FROM runs ORDER BY id DESC LIMIT 1")
         return str(rows[0][0]) if rows else ""
 
+    def run_folder(self, run: str) -> Path:
+        return self.home / "runs" / run
+
     def jobs(self, run: str) -> dict[int, tuple[str, str, State, int, str]]:
         """id -> name, kind, state, attempt, message."""
         query = (
@@ -118,7 +121,7 @@ class Place:
         """Jobs that have ended well, as the store or a journal says."""
         jobs = self.jobs(run)
         found = {number for number, job in jobs.items() if job[2] is State.JOB_FINISHED}
-        for outcome in read_journals(self.home / "runs" / run / "journals"):
+        for outcome in read_journals(self.run_folder(run) / "journals"):
             if is_of(outcome, jobs):
                 found.add(outcome.job)
         return found
@@ -133,13 +136,16 @@ class Place:
 
     def check_store(self, run: str) -> None:
         """It is whole, the run has ended well, every job of it is final, and only logs are left of its folder."""
-        left = [path for path in (self.home / "runs" / run).rglob("*") if path.is_file() and path.suffix != ".log"]
+        left = [path for path in self.run_folder(run).rglob("*") if path.is_file() and path.suffix != ".log"]
         assert not left, left[:5]
-        assert self.rows("PRAGMA integrity_check") == [("ok",)]
-        assert self.rows("PRAGMA foreign_key_check") == []
+        self.check_integrity()
         assert self.rows("SELECT status FROM runs WHERE id = ?", run) == [("finished",)]
         open_jobs = {job[0]: job[2].name for job in self.jobs(run).values() if job[2] not in FINAL}
         assert not open_jobs, open_jobs
+
+    def check_integrity(self) -> None:
+        assert self.rows("PRAGMA integrity_check") == [("ok",)]
+        assert self.rows("PRAGMA foreign_key_check") == []
 
     # --- processes ---
 
@@ -195,6 +201,14 @@ def children(pid: int) -> list[int]:
         return [child for child in found if not is_dead(child)]
     except OSError:
         return []
+
+
+def parent(pid: int) -> int:
+    """0 if it is gone."""
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    except OSError:
+        return 0
 
 
 def fork_server(coordinator: int) -> list[int]:
