@@ -71,6 +71,12 @@ def test_what_is_killed_costs_only_jobs(place: ClusterPlace, launcher: str, vict
     check(place)
 
 
+def test_an_ensemble_that_does_not_start_fails_the_run_in_the_words_of_the_launch_command(place: ClusterPlace) -> None:
+    place.describe(starter="mpi", mpi={"launcher": "srun", "pmi": "nonsense"})
+    place.call(*place.run_arguments(), code=1)
+    assert "nonsense" in place.said.read_text().rpartition("ended before")[2]
+
+
 def test_an_ensemble_without_mpi4py_is_refused(place: ClusterPlace) -> None:
     place.describe(starter="mpi", mpi=MPI["srun"])
     (place.folder / "blocked").mkdir()
