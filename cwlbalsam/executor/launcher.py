@@ -181,8 +181,8 @@ class Launcher:
         starting.cancel()
         if crew.writer is not None:
             crew.writer.close()
-        if code and not self._over.is_set():  # workers may have outlived it for as long as they need to end
-            await asyncio.sleep(GRACE_SECONDS)
+            if code and not self._over.is_set():  # workers may have outlived it for as long as they need to end
+                await asyncio.sleep(GRACE_SECONDS)
         why = self._why or f"its supervisor ended with code {code}; see {log}"
         for node in nodes:
             del self._crews[node]

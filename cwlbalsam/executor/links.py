@@ -67,9 +67,9 @@ class TcpLink:
         except (BlockingIOError, InterruptedError):
             return
         except OSError as error:
-            raise LinkLost from error
+            raise LinkLost(f"the launcher cannot be reached: {error}") from error
         if not data:
-            raise LinkLost
+            raise LinkLost("the launcher has hung up")
         yield from self._inbox.feed(data)
 
     def send(self, frame: bytes) -> None:
@@ -82,7 +82,7 @@ class TcpLink:
         try:
             send_some(self.handle, self._outbox)
         except OSError as error:
-            raise LinkLost from error
+            raise LinkLost(f"the launcher cannot be reached: {error}") from error
         return bool(self._outbox)
 
     def close(self) -> None:

@@ -37,14 +37,18 @@ GRACE_SECONDS = 12.0
 SURE_SECONDS = SILENCE_SECONDS + GRACE_SECONDS
 """After the last word of a launcher whose batch job has ended: even a node that was only cut off has ended its jobs."""
 RECOVER_SECONDS = 0.5
-MAX_FAILURES = 3
+MAX_FAILURES = 5
+"""One after the other: of submissions, and of pilots none of whose nodes was ever up."""
 BATCH_FILE = "batch_id"
 WAITING = {BatchState.QUEUED, BatchState.HELD}
 LIVE = {*WAITING, BatchState.RUNNING}
 
 
 class Asked(Struct, eq=False):
-    """A pilot from its submission to its end. up: its launcher has called. ended: its batch job is gone, since then."""
+    """A pilot from its submission to its end. up: its launcher has called. useful: a node of it was up.
+
+    ended: its batch job is gone, since then.
+    """
 
     file: PilotFile
     folder: Path
@@ -56,6 +60,7 @@ class Asked(Struct, eq=False):
     batch_id: str = ""
     submitted: float = 0.0
     up: bool = False
+    useful: bool = False
     ended: float = 0.0
     cancelled: bool = False
 
@@ -207,7 +212,6 @@ class Pilots:
             if self._failures >= MAX_FAILURES or not self._asked:
                 self._agent.fail_waiting(str(error), lambda task: task.grant.pilot == kind)
             return
-        self._failures = 0
         (folder / BATCH_FILE).write_text(pilot.batch_id)
         self._asked[session] = pilot
         self._agent.add_session(session, wire, kind)
@@ -219,6 +223,9 @@ class Pilots:
             pilot.up = True
             self._agent.notify(f"pilot {pilot.batch_id}: started after {time.time() - pilot.submitted:.0f} s")
         self._agent.hear(session, body)
+        if pilot is not None and not pilot.useful and self._agent.sessions[session].nodes:
+            pilot.useful = True
+            self._failures = 0
 
     # --- ends ---
 
@@ -266,9 +273,10 @@ class Pilots:
             pilot.reading.cancel()
         told = _tail(pilot.folder)
         self._agent.lose_session(session, f"batch job {pilot.batch_id} has ended")
-        if not pilot.up and not pilot.cancelled:
+        if not pilot.useful and not pilot.cancelled:
             self._failures += 1
-            why = f"pilot {pilot.batch_id} ended before its launcher called" + (f":\n{told}" if told else "")
+            before = "one of its nodes was up" if pilot.up else "its launcher called"
+            why = f"pilot {pilot.batch_id} ended before {before}" + (f":\n{told}" if told else "")
             self._agent.notify(why)
             if self._failures >= MAX_FAILURES:
                 self._agent.fail_waiting(why, lambda task: task.grant.pilot == pilot.kind)
@@ -307,6 +315,9 @@ def _batch_id(folder: Path) -> str:
 
 
 def _tail(folder: Path) -> str:
-    with contextlib.suppress(OSError):
-        return "\n".join((folder / OUTPUT).read_text(errors="replace").splitlines()[-5:])
-    return ""
+    """Last words of the launcher, and of what started its nodes."""
+    lines: list[str] = []
+    for log in (folder / OUTPUT, *sorted(folder.glob("*.log"))[:1]):
+        with contextlib.suppress(OSError):
+            lines += log.read_text(errors="replace").splitlines()[-5:]
+    return "\n".join(lines)

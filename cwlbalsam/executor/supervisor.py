@@ -108,7 +108,8 @@ class Supervisor:
             for peer in list(self._workers.values()):
                 self._flush(peer)
             left = self._link.flush()
-        except LinkLost:
+        except LinkLost as lost:
+            print(f"{os.uname().nodename}: {lost}", file=sys.stderr, flush=True)
             self._over = True
             return
         if self._link.handle is not None:
@@ -153,6 +154,7 @@ class Supervisor:
             self._link.sign()
         # Who outlives us is gone: nobody would know that our workers live.
         if now - self._heard > SILENCE_SECONDS or os.getppid() != self._parent:
+            print(f"{os.uname().nodename}: nobody is left above", file=sys.stderr, flush=True)
             self._over = True
 
     def _say(self, frame: bytes) -> None:
@@ -229,8 +231,13 @@ def outlive(life: Callable[[], int]) -> int:
     child = os.fork()
     if not child:
         return life()
+
+    def hand_on(*_: object) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(child, signal.SIGTERM)
+
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, lambda *_: os.kill(child, signal.SIGTERM))
+        signal.signal(number, hand_on)
     _, status = os.waitpid(child, 0)
     until = time.monotonic() + BURY_SECONDS
     while time.monotonic() < until:

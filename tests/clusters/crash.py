@@ -27,6 +27,8 @@ QUIET_SECONDS = 40.0
 """After the end of a run, with its agent told to end: nothing lives any more."""
 RUNS_ON_POSTGRES = 0.3
 RUNS_BY_SPOOL = 0.25
+RUNS_BY_MPI = 0.25
+MPI = {"starter": "mpi", "mpi": {"launcher": "srun", "pmi": "pmi2"}}
 
 
 class Trial:
@@ -138,7 +140,8 @@ def crash(kills: int, seed: int, cluster: Cluster, *, tell: bool = False) -> Sum
         chance = random.Random(label)
         wanted = min(chance.randint(1, MOST_KILLS_A_RUN), kills - summary.kills.total())
         place = ClusterPlace(folder / label, cluster=cluster)
-        place.describe(transport="spool" if chance.random() < RUNS_BY_SPOOL else "auto")
+        transport = "spool" if chance.random() < RUNS_BY_SPOOL else "auto"
+        place.describe(transport=transport, **(MPI if chance.random() < RUNS_BY_MPI else {}))
         if chance.random() < RUNS_ON_POSTGRES:
             place.use_postgres()
         trial = Trial(place, label, wanted, seconds, summary)

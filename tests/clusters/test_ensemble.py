@@ -12,6 +12,31 @@ pytestmark = pytest.mark.slurm
 MPI = {"srun": {"launcher": "srun", "pmi": "pmi2"}, "mpich": {"launcher": "mpich", "pmi": "pmi2"}}
 
 
+WIDE = """
+cwlVersion: v1.2
+class: Workflow
+requirements: {ScatterFeatureRequirement: {}, StepInputExpressionRequirement: {}, InlineJavascriptRequirement: {}}
+inputs: []
+steps:
+  wait:
+    run: {class: CommandLineTool, inputs: {number: int}, baseCommand: [sleep, "0.1"], outputs: []}
+    scatter: number
+    in: {number: {valueFrom: "$(self)", default: [%s]}}
+    out: []
+outputs: []
+"""
+
+
+def begin(place: ClusterPlace, launcher: str) -> None:
+    """One pilot of four nodes, whose ensemble is up."""
+    pilots = {"nodes": 4, "total_nodes": 4, "max": 1, "wall": "5m", "idle": "10s"}
+    place.describe(starter="mpi", mpi=MPI[launcher], pilots=pilots)
+    (place.folder / "wide.cwl").write_text(WIDE % ", ".join(map(str, range(64))))
+    place.call("run", "--quiet", "--site", "cluster", "--outdir", place.out, place.folder / "wide.cwl")
+    assert len(place.batch_ids()) == 1
+    assert len(place.outer_supervisors()) == 4
+
+
 def check(place: ClusterPlace) -> None:
     assert not [line for line in place.log if line.startswith("OVERLAP")]
     place.check_store(place.run_id())
@@ -21,8 +46,9 @@ def check(place: ClusterPlace) -> None:
 
 @pytest.mark.parametrize("launcher", list(MPI))
 def test_a_dynamic_workflow_runs_on_four_nodes(place: ClusterPlace, launcher: str) -> None:
-    place.describe(starter="mpi", mpi=MPI[launcher])
+    begin(place, launcher)
     place.call(*place.run_arguments())
+    assert len(place.batch_ids()) == 1
     assert all(count == 1 for count in place.starts().values())
     check(place)
 
@@ -30,7 +56,7 @@ def test_a_dynamic_workflow_runs_on_four_nodes(place: ClusterPlace, launcher: st
 @pytest.mark.parametrize("launcher", list(MPI))
 @pytest.mark.parametrize("victim", ["worker", "rank", "rank's parent", "launcher"])
 def test_what_is_killed_costs_only_jobs(place: ClusterPlace, launcher: str, victim: str) -> None:
-    place.describe(starter="mpi", mpi=MPI[launcher])
+    begin(place, launcher)
     process = place.begin(*place.run_arguments())
     wait_until(lambda: len(place.starts()) >= 8, 60)
     found = {
@@ -43,6 +69,12 @@ def test_what_is_killed_costs_only_jobs(place: ClusterPlace, launcher: str, vict
     process.communicate(timeout=150)
     assert process.returncode == 0, place.said.read_text()[-4000:]
     check(place)
+
+
+def test_an_ensemble_that_does_not_start_fails_the_run_in_the_words_of_the_launch_command(place: ClusterPlace) -> None:
+    place.describe(starter="mpi", mpi={"launcher": "srun", "pmi": "nonsense"})
+    place.call(*place.run_arguments(), code=1)
+    assert "nonsense" in place.said.read_text().rpartition("ended before")[2]
 
 
 def test_an_ensemble_without_mpi4py_is_refused(place: ClusterPlace) -> None:

@@ -94,6 +94,10 @@ class TcpWire:
                         self.confirmed = max(self.confirmed, arrived.stamp)
                     if body is not None:
                         self._on_message(body)
+                    elif (
+                        self._echoes
+                    ):  # a lease lasts as long as we hear its owner, whether or not we have anything to say
+                        self.sign()
         except (OSError, BrokenStream):
             pass
         finally:

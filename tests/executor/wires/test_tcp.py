@@ -1,5 +1,6 @@
 import asyncio
 import socket
+import time
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -107,6 +108,20 @@ def test_the_lease_counts_from_the_last_word_that_the_agent_has_heard(monkeypatc
         listener.wire.send(b"x")  # carries the echo
         await until(lambda: caller.confirmed > before)
         assert caller.confirmed <= asyncio.get_running_loop().time()
+        calling.cancel()
+
+    run(scenario)
+
+
+def test_the_lease_of_who_is_heard_lasts_though_the_agent_has_nothing_to_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tcp, "SIGN_SECONDS", 0.02)
+
+    async def scenario(listener: Listener) -> None:
+        caller = listener.caller([])
+        calling = asyncio.create_task(caller.run())
+        await until(lambda: caller.is_connected)
+        connected = time.monotonic()
+        await until(lambda: caller.confirmed > connected + 0.2)
         calling.cancel()
 
     run(scenario)
