@@ -37,6 +37,13 @@ DOUBLE: Document = {
     "expression": "${return {out: inputs.n * 2};}",
     "outputs": {"out": "int"},
 }
+NOTHING: Document = {
+    "cwlVersion": "v1.2",
+    "class": "CommandLineTool",
+    "baseCommand": "true",
+    "inputs": {"n": "int"},
+    "outputs": {"out": "int"},
+}
 PASS_ON: Document = {
     "cwlVersion": "v1.2",
     "class": "CommandLineTool",
@@ -101,6 +108,14 @@ def write_expressions(folder: Path, jobs: int) -> Files:
     _keep(folder / "tool.cwl", DOUBLE)
     step = {"run": "tool.cwl", "scatter": "n", "in": {"n": "numbers"}, "out": ["out"]}
     workflow = _workflow({"numbers": "int[]"}, {"each": step}, ("int[]", "each/out"), [SCATTER, JAVASCRIPT])
+    return _write(folder, workflow, {"numbers": list(range(jobs))})
+
+
+def write_nothing(folder: Path, jobs: int) -> Files:
+    """A tool that has no output files for each of many numbers: for workers that start no process."""
+    _keep(folder / "tool.cwl", NOTHING)
+    step = {"run": "tool.cwl", "scatter": "n", "in": {"n": "numbers"}, "out": ["out"]}
+    workflow = _workflow({"numbers": "int[]"}, {"each": step}, ("int[]", "each/out"), [SCATTER])
     return _write(folder, workflow, {"numbers": list(range(jobs))})
 
 

@@ -25,6 +25,7 @@ from cwlbalsam.executor.wires.tcp import listen
 from cwlbalsam.service.agents import SITE_FILE, agent_folder, hold_lock, socket_path, work_folder
 from cwlbalsam.service.home import Home
 from cwlbalsam.service.site_files import look_closely
+from cwlbalsam.planner.start_order import ORDERS
 from cwlbalsam.sites.schedulers import SCHEDULERS, ask
 from cwlbalsam.sites.schedulers.base import BatchRequest
 from cwlbalsam.sites.site import Site, batch_request
@@ -50,7 +51,7 @@ async def serve_site(home: Home, told: Site) -> None:
     def launching(task: Task) -> Task:
         return with_launch(task, site)
 
-    agent = Agent(check=limits.check, launching=launching, changed=changed)
+    agent = Agent(check=limits.check, launching=launching, changed=changed, order=ORDERS[site.order])
     batch = BatchSystem(ask.Site(scheduler=SCHEDULERS[site.scheduler.kind]), _form(site))
     pilots = Pilots(agent, batch, work_folder(home, told) / "pilots", limits, _pilot_file(site, limits))
     await pilots.recover()

@@ -82,6 +82,7 @@ SITE = {
     "starter": Field(
         kind="word", doc="What starts the supervisors on a pilot's nodes.", choices=("srun", "mpiexec", "ssh", "local")
     ),
+    "order": Field(kind="word", doc="Which of the jobs that wait start first.", choices=("widest", "oldest")),
     "transport": Field(kind="word", doc="How pilots reach the agent.", choices=("auto", "tcp", "spool")),
     "scratch": Field(kind="text", doc="A folder of each node's own, for temporary files."),
     "lease": Field(
