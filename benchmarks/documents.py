@@ -76,6 +76,11 @@ class Files(Struct, frozen=True):
     document: Path
     inputs: Path | None = None
 
+    @property
+    def arguments(self) -> list[Path]:
+        """Of a command line."""
+        return [path for path in (self.document, self.inputs) if path is not None]
+
 
 def write_echo(folder: Path) -> Files:
     """One command, no workflow."""
@@ -182,6 +187,13 @@ def write_reduce(folder: Path, jobs: int) -> Files:
 def write_directory(folder: Path, jobs: int) -> Files:
     """One command that makes a directory of many files."""
     return _write(folder, SPLIT, {"n": jobs})
+
+
+def keep_workflow(folder: Path, steps: Document) -> Files:
+    """Steps that need nothing and leave nothing."""
+    workflow = {"cwlVersion": "v1.2", "class": "Workflow", "inputs": {}, "steps": steps, "outputs": {}}
+    _keep(folder / "workflow.cwl", workflow | {"$namespaces": {"cwltool": "http://commonwl.org/cwltool#"}})
+    return Files(folder / "workflow.cwl")
 
 
 def _words(count: int) -> list[str]:

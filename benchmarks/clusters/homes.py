@@ -14,7 +14,12 @@ from cwlbalsam.service.agents import stop_agent
 from cwlbalsam.service.home import Home
 
 SITE = "pilots"
-HERE = {"scheduler": "local", "pilots": {"nodes": 1, "total_nodes": 1, "max": 1, "wall": "30m", "idle": "5m"}}
+NO_PILOT = "local"
+"""In place of a transport: workers of the run's own."""
+HERE: dict[str, Any] = {
+    "scheduler": "local",
+    "pilots": {"nodes": 1, "total_nodes": 1, "max": 1, "wall": "30m", "idle": "5m"},
+}
 """One pilot on this machine, which stays."""
 PARTS = ("agent", "launcher", "node")
 """node: a supervisor with its workers, and all the commands that have ended there."""
@@ -24,7 +29,7 @@ PARTS_OF = {
     "cwlbalsam.executor.supervisor": "node",
 }
 WARM_JOBS = 256
-"""Enough for a pilot to start all of its workers."""
+"""Enough to start all workers of a pilot."""
 ROOT = Path(__file__).resolve().parents[2]
 WITHOUT_PROCESSES = {"PYTHONPATH": f"{Path(__file__).parent / 'without_processes'}:{ROOT}"}
 """For a run and, from it, for its agent and pilots: jobs end as soon as a worker takes them."""
@@ -33,7 +38,7 @@ WITHOUT_PROCESSES = {"PYTHONPATH": f"{Path(__file__).parent / 'without_processes
 @contextmanager
 def describe_sites(home: Path, sites: Mapping[str, Mapping[str, Any]]) -> Iterator[None]:
     """sites: what their descriptions say other than that of one pilot on this machine."""
-    (home / "sites.yml").write_text(json.dumps({name: HERE | told for name, told in sites.items()}))
+    (home / "sites.yml").write_text(json.dumps({name: {**HERE, **told} for name, told in sites.items()}))
     try:
         yield
     finally:
@@ -42,12 +47,17 @@ def describe_sites(home: Path, sites: Mapping[str, Mapping[str, Any]]) -> Iterat
 
 
 @contextmanager
-def site_home(folder: Path, **site: Any) -> Iterator[Path]:
+def site_home(folder: Path, transport: str) -> Iterator[Path]:
     """A new home with the site SITE."""
     home = folder / "home"
     home.mkdir()
-    with describe_sites(home, {SITE: {"work": str(folder / "work"), **site}}):
+    site = {"work": str(folder / "work"), "transport": transport}
+    with describe_sites(home, {SITE: site} if transport != NO_PILOT else {}):
         yield home
+
+
+def site_of(transport: str) -> str:
+    return SITE if transport != NO_PILOT else ""
 
 
 def run(
@@ -67,7 +77,7 @@ def run(
 
 
 def cpu_seconds(folder: Path) -> dict[str, float]:
-    """User and system time so far of the processes that serve the sites of a home in this folder, and their children."""
+    """User and system time so far of the processes that serve sites in this folder, and of their children."""
     found = dict.fromkeys(PARTS, 0.0)
     for process in Path("/proc").glob("[0-9]*"):
         with suppress(OSError, IndexError):
@@ -79,10 +89,9 @@ def cpu_seconds(folder: Path) -> dict[str, float]:
     return found
 
 
-def warm_up(home: Path, folder: Path, environment: Mapping[str, str] | None = None) -> None:
-    """Have the pilot up, with its workers."""
+def warm_up(home: Path, folder: Path, transport: str, environment: Mapping[str, str] | None = None) -> None:
+    """Have the pilot up, and what is kept from run to run."""
     documents = folder / "warm"
     documents.mkdir()
     files = write_scatter(documents, WARM_JOBS) if not environment else write_nothing(documents, WARM_JOBS)
-    assert files.inputs is not None
-    run(home, folder / "warm-out", files.document, files.inputs, environment=environment)
+    run(home, folder / "warm-out", *files.arguments, site=site_of(transport), environment=environment)

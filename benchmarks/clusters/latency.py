@@ -6,6 +6,7 @@ prepared. JSON on stdout.
 """
 
 import argparse
+import itertools
 import json
 import resource
 import statistics
@@ -14,42 +15,37 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks.clusters.homes import run, site_home, warm_up
+from benchmarks.clusters.homes import NO_PILOT, run, site_home, site_of, warm_up
 from benchmarks.documents import write_chain
-from benchmarks.stores import check
+from benchmarks.stores import check, closing_store
 from cwlbalsam.executor.journal import read_journals
-
-NOT_SAID = "local"
-"""In place of a transport: workers of the run itself, without a pilot."""
 
 
 def delays(jobs: int, transport: str) -> tuple[float, list[float]]:
     """Seconds of the whole run, and of each delay."""
     with tempfile.TemporaryDirectory(prefix="cwlbalsam-latency-") as name:
         folder = Path(name)
-        site = {"transport": transport} if transport != NOT_SAID else {}
-        with site_home(folder, **site) as home:
-            if site:
-                warm_up(home, folder)
+        with site_home(folder, transport) as home:
+            warm_up(home, folder, transport)
             documents = folder / "documents"
             documents.mkdir()
             files = write_chain(documents, jobs)
-            assert files.inputs is not None
-            before = set(folder.glob("**/journals"))
-            arguments = ("--keep", files.document, files.inputs)
             started = time.perf_counter()
-            run(home, folder / "out", *arguments, **({} if site else {"site": ""}))
+            run(home, folder / "out", "--keep", *files.arguments, site=site_of(transport))
             seconds = time.perf_counter() - started
-            (journals,) = set(folder.glob("**/journals")) - before
-            ran = sorted((each for each in read_journals(journals) if each.exit_code == 0), key=lambda each: each.started)
+            with closing_store(home) as store:
+                journals = Path(store.runs(1)[0].directory, "journals")
+            ran = sorted(
+                (each for each in read_journals(journals) if each.exit_code == 0), key=lambda each: each.started
+            )
     check(len(ran) == jobs, f"{len(ran)} of {jobs} jobs are journalled")
-    return seconds, [after.started - parent.ended for parent, after in zip(ran, ran[1:], strict=False)]
+    return seconds, [after.started - parent.ended for parent, after in itertools.pairwise(ran)]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--jobs", type=int, default=200)
-    parser.add_argument("--transport", choices=("tcp", "spool", NOT_SAID), default="tcp")
+    parser.add_argument("--transport", choices=("tcp", "spool", NO_PILOT), default="tcp")
     options = parser.parse_args()
     seconds, found = delays(options.jobs, options.transport)
     json.dump(

@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
+from benchmarks.clusters.commands import busy_seconds
 from benchmarks.clusters.homes import WITHOUT_PROCESSES, describe_sites, run
 from benchmarks.documents import Files, write_nothing
 from benchmarks.stores import ENGINES, check, empty_home
@@ -26,22 +27,29 @@ WARM_JOBS = 1000
 
 
 def contend(engine: str, jobs: int, agents: int, launchers: int) -> tuple[float, list[int]]:
-    """Seconds of all runs together, and how many jobs each launcher got."""
+    """Seconds from the first job's being handed out to the last outcome, and how many jobs each launcher got."""
     sites = [f"site{number}" for number in range(agents)]
     each = launchers // agents
     pilots = {"nodes": 1, "total_nodes": each, "min": each, "max": each, "wall": "30m", "idle": "5m"}
     with ExitStack() as stack:
         home = stack.enter_context(empty_home(engine))
         stack.enter_context(
-            describe_sites(home, {name: {"pilots": pilots, "work": str(home / name), "nodes": {"cores": 1}, "transport": "tcp"} for name in sites})
+            describe_sites(
+                home,
+                {
+                    name: {"pilots": pilots, "work": str(home / name), "nodes": {"cores": 1}, "transport": "tcp"}
+                    for name in sites
+                },
+            )
         )
-        warm, files = (_documents(home / name, count) for name, count in (("warm", WARM_JOBS), ("jobs", jobs // agents)))
+        warm, files = (
+            _documents(home / name, count) for name, count in (("warm", WARM_JOBS), ("jobs", jobs // agents))
+        )
         for site in sites:
             _await_launchers(home, warm, site, each)
-        started = time.perf_counter()
         with ThreadPoolExecutor(agents) as threads:
             told = list(threads.map(lambda site: _run(home, files, site), sites))
-        seconds = time.perf_counter() - started
+        seconds = busy_seconds(home, agents)
         for site, nodes in zip(sites, told, strict=True):
             check(len(nodes) == jobs // agents, f"{len(nodes)} outputs")
             _check_once(home / site, jobs // agents)
@@ -57,8 +65,7 @@ def _documents(folder: Path, jobs: int) -> Files:
 
 def _run(home: Path, files: Files, site: str) -> Sequence[int]:
     """Which node ran each job."""
-    assert files.inputs is not None
-    told = run(home, home / "out", "--keep", files.document, files.inputs, site=site, environment=WITHOUT_PROCESSES)
+    told = run(home, home / "out", "--keep", *files.arguments, site=site, environment=WITHOUT_PROCESSES)
     return list(told["out"])
 
 

@@ -22,10 +22,10 @@ from cwlbalsam.executor.pilot import PilotFile, Starter, Transport
 from cwlbalsam.executor.pilots import Pilots
 from cwlbalsam.executor.site_limits import SiteLimits, limits_of
 from cwlbalsam.executor.wires.tcp import listen
+from cwlbalsam.planner.start_order import ORDERS
 from cwlbalsam.service.agents import SITE_FILE, agent_folder, hold_lock, socket_path, work_folder
 from cwlbalsam.service.home import Home
 from cwlbalsam.service.site_files import look_closely
-from cwlbalsam.planner.start_order import ORDERS
 from cwlbalsam.sites.schedulers import SCHEDULERS, ask
 from cwlbalsam.sites.schedulers.base import BatchRequest
 from cwlbalsam.sites.site import Site, batch_request

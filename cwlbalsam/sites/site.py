@@ -63,7 +63,9 @@ class Site(Struct, frozen=True, kw_only=True):
 
     containers, transfers: the first is the preferred one; empty: those that are found. modules, setup: what makes the
     environment of a batch job. starter, transport: of pilots' node supervisors and of their link to the agent, "": what
-    works. order: in which jobs start, a name in planner.start_order.ORDERS. scratch: a folder of each node's own. lease_seconds: 0: as is usual. file: that describes it, "": none.
+    works.
+    order: in which jobs start, a name in planner.start_order.ORDERS. scratch: a folder of each node's own.
+    lease_seconds: 0: as is usual. file: that describes it, "": none.
     """
 
     name: str
