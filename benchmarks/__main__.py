@@ -30,7 +30,9 @@ def _sizes(_: click.Context, __: click.Parameter, text: str) -> tuple[int, ...]:
     return sizes
 
 
-def _runners(_: click.Context, __: click.Parameter, text: str) -> tuple[str, ...]:
+def _runners(_: click.Context, __: click.Parameter, text: str | None) -> tuple[str, ...] | None:
+    if text is None:
+        return None
     names = tuple(name for name in text.split(",") if name)
     for name in names:
         if name not in peers.PEERS:
@@ -41,7 +43,7 @@ def _runners(_: click.Context, __: click.Parameter, text: str) -> tuple[str, ...
 @click.command("benchmarks", help=f"Run one of\n\n\b\n{LIST}\n\nJOBS is the number in brackets, or --jobs.")
 @click.argument("experiment", type=click.Choice(list(TITLES)), metavar="EXPERIMENT")
 @click.option("--jobs", default="", callback=_sizes, metavar="N[,N...]", help="Sizes to measure.")
-@click.option("--against", default="cwltool,floor", show_default=True, callback=_runners, metavar="RUNNER[,RUNNER...]")
+@click.option("--against", callback=_runners, metavar="RUNNER[,RUNNER...]", help="Instead of the usual ones.")
 @click.option("--repeat", default=3, show_default=True, type=click.IntRange(min=1), help="Rounds.")
 @click.option("--timeout", default=600.0, show_default=True, help="Seconds; a runner that needs more is given up.")
 @click.option(
@@ -54,7 +56,7 @@ def _runners(_: click.Context, __: click.Parameter, text: str) -> tuple[str, ...
 def main(
     experiment: str,
     jobs: tuple[int, ...],
-    against: tuple[str, ...],
+    against: tuple[str, ...] | None,
     repeat: int,
     timeout: float,
     cache: Path,

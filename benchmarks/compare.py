@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Struct
 
 from benchmarks import peers
-from benchmarks.experiments import EXPERIMENTS, INSIDE, Case
+from benchmarks.experiments import EXPERIMENTS, TELLING, Case
 from benchmarks.measure import Sample, run_timed
 from benchmarks.outputs import contents, folder_contents, normalise
 
@@ -21,10 +21,11 @@ MANY_JOBS = 10_000
 
 
 class Plan(Struct, frozen=True, kw_only=True):
-    """What the command line asked for. jobs: several sizes are measured one after the other."""
+    """What the command line asked for. jobs: several sizes are measured one after the other. against: None: those
+    that the experiment names."""
 
     jobs: tuple[int, ...]
-    against: tuple[str, ...]
+    against: tuple[str, ...] | None
     repeat: int
     timeout_seconds: float
     cache: Path
@@ -32,13 +33,25 @@ class Plan(Struct, frozen=True, kw_only=True):
 
 
 class Row(Struct, kw_only=True):
-    """What one runner did with one case. trouble: why there is no time, or why it is not to be believed."""
+    """What one runner did with one case. trouble: why there is no time, or why it is not to be believed.
+
+    figures: what else a runner that tells its own time has to tell, by its name, once a round.
+    """
 
     case: str
     jobs: int
     runner: str
     samples: list[Sample] = []
     trouble: str = ""
+    figures: dict[str, list[float]] = {}
+
+
+class _Told(Struct):
+    """What a runner says that tells its own time."""
+
+    seconds: float
+    peak_bytes: int
+    figures: dict[str, float] = {}
 
 
 class Failed(Exception):
@@ -49,7 +62,8 @@ def compare(name: str, plan: Plan, tell: Callable[[str], None]) -> list[Row]:
     """Measure one experiment. Its files are made under `plan.work`, and removed."""
     rows: list[Row] = []
     hopeless: set[tuple[str, str]] = set()
-    runners = ("cwlbalsam", *(runner for runner in plan.against if runner != "cwlbalsam"))
+    against = EXPERIMENTS[name].against if plan.against is None else plan.against
+    runners = ("cwlbalsam", *(runner for runner in against if runner != "cwlbalsam"))
     programs = {runner: peers.install(runner, plan.cache) for runner in runners}
     for jobs in plan.jobs or (EXPERIMENTS[name].jobs,):
         with tempfile.TemporaryDirectory(prefix="cwlbalsam-benchmark-", dir=plan.work) as folder:
@@ -123,12 +137,23 @@ class _Trial:
             raise Failed(f"unfinished after {self.plan.timeout_seconds:g} s")
         if sample.exit_code:
             raise Failed(f"exit code {sample.exit_code}: {_last_line(output.with_suffix('.err'))}")
-        if case.verb in INSIDE:
-            told = json.loads(output.read_text())
-            return msgspec.structs.replace(sample, wall_seconds=told["seconds"], peak_bytes=told["peak_bytes"])
         if case.verb == "run":
             self._check(runner, place, output)
+        if case.verb == "words":
+            self._check_files(place)
+        if case.verb in TELLING and runner != "floor":
+            told = msgspec.json.decode(output.read_bytes(), type=_Told)
+            for figure, number in told.figures.items():
+                self.rows[runner].figures.setdefault(figure, []).append(number)
+            return msgspec.structs.replace(sample, wall_seconds=told.seconds, peak_bytes=told.peak_bytes)
         return sample
+
+    def _check_files(self, place: peers.Place) -> None:
+        found = folder_contents(place.outdir)
+        if self._expected is None:
+            self._expected = found
+        elif found != self._expected:
+            raise Failed("it makes other files")
 
     def _check(self, runner: str, place: peers.Place, output: Path) -> None:
         """What cwlbalsam makes first is what all others must make."""

@@ -37,6 +37,13 @@ DOUBLE: Document = {
     "expression": "${return {out: inputs.n * 2};}",
     "outputs": {"out": "int"},
 }
+NOTHING: Document = {
+    "cwlVersion": "v1.2",
+    "class": "CommandLineTool",
+    "baseCommand": "true",
+    "inputs": {"n": "int"},
+    "outputs": {"out": "int"},
+}
 PASS_ON: Document = {
     "cwlVersion": "v1.2",
     "class": "CommandLineTool",
@@ -68,6 +75,11 @@ class Files(Struct, frozen=True):
 
     document: Path
     inputs: Path | None = None
+
+    @property
+    def arguments(self) -> list[Path]:
+        """Of a command line."""
+        return [path for path in (self.document, self.inputs) if path is not None]
 
 
 def write_echo(folder: Path) -> Files:
@@ -101,6 +113,14 @@ def write_expressions(folder: Path, jobs: int) -> Files:
     _keep(folder / "tool.cwl", DOUBLE)
     step = {"run": "tool.cwl", "scatter": "n", "in": {"n": "numbers"}, "out": ["out"]}
     workflow = _workflow({"numbers": "int[]"}, {"each": step}, ("int[]", "each/out"), [SCATTER, JAVASCRIPT])
+    return _write(folder, workflow, {"numbers": list(range(jobs))})
+
+
+def write_nothing(folder: Path, jobs: int) -> Files:
+    """A tool that has no output files for each of many numbers: for workers that start no process."""
+    _keep(folder / "tool.cwl", NOTHING)
+    step = {"run": "tool.cwl", "scatter": "n", "in": {"n": "numbers"}, "out": ["out"]}
+    workflow = _workflow({"numbers": "int[]"}, {"each": step}, ("int[]", "each/out"), [SCATTER])
     return _write(folder, workflow, {"numbers": list(range(jobs))})
 
 
@@ -167,6 +187,13 @@ def write_reduce(folder: Path, jobs: int) -> Files:
 def write_directory(folder: Path, jobs: int) -> Files:
     """One command that makes a directory of many files."""
     return _write(folder, SPLIT, {"n": jobs})
+
+
+def keep_workflow(folder: Path, steps: Document) -> Files:
+    """Steps that need nothing and leave nothing."""
+    workflow = {"cwlVersion": "v1.2", "class": "Workflow", "inputs": {}, "steps": steps, "outputs": {}}
+    _keep(folder / "workflow.cwl", workflow | {"$namespaces": {"cwltool": "http://commonwl.org/cwltool#"}})
+    return Files(folder / "workflow.cwl")
 
 
 def _words(count: int) -> list[str]:

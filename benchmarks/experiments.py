@@ -9,10 +9,9 @@ from msgspec import Struct
 from benchmarks import documents
 from benchmarks.documents import Files
 
-Verb = Literal["run", "validate", "advance", "worker", "measure"]
-
-INSIDE = frozenset({"advance", "worker", "measure"})
-"""Parts of cwlbalsam, measured by the case's module, or by that of the verb's name, which prints the seconds."""
+Verb = Literal["run", "validate", "advance", "worker", "measure", "words", "nothing"]
+TELLING: tuple[Verb, ...] = ("advance", "worker", "measure", "words", "nothing")
+"""Of these all runners but the floor tell their own time."""
 
 
 class Case(Struct, frozen=True, kw_only=True):
@@ -20,6 +19,7 @@ class Case(Struct, frozen=True, kw_only=True):
 
     floor: shell commands that do the same work in an empty folder, {cores} at a time; "" where that says nothing.
     cold: cwlbalsam starts with an empty home each time. batch: runners may run jobs side by side.
+    words: `echo wN > wN.txt`, for runners that know no CWL, too. nothing: jobs without processes.
     module: for the verb "measure": a module that tells its own time, with its arguments.
     """
 
@@ -40,6 +40,7 @@ class Experiment(Struct, frozen=True):
     title: str
     jobs: int
     make: Callable[[Path, int], list[Case]]
+    against: tuple[str, ...] = ("cwltool", "floor")
 
 
 def _start(folder: Path, _: int) -> list[Case]:
@@ -122,6 +123,33 @@ def _worker(folder: Path, jobs: int) -> list[Case]:
     return [Case(name="scatter", jobs=jobs, files=documents.write_scatter(folder, jobs), verb="worker")]
 
 
+def _pilot(folder: Path, jobs: int) -> list[Case]:
+    files = documents.write_scatter(folder, jobs)
+    return [Case(name="commands", jobs=jobs, files=files, verb="words", floor=_echoes(jobs))]
+
+
+def _noop(folder: Path, jobs: int) -> list[Case]:
+    return [Case(name="no process", jobs=jobs, files=documents.write_nothing(folder, jobs), verb="nothing")]
+
+
+def _latency(_: Path, jobs: int) -> list[Case]:
+    return [
+        _measured(name, jobs, "clusters.latency", "--transport", transport)
+        for name, transport in (("TCP", "tcp"), ("spool", "spool"), ("no pilot", "local"))
+    ]
+
+
+def _launchers(_: Path, jobs: int) -> list[Case]:
+    return [
+        _measured("SQLite, one agent", jobs, "clusters.launchers", "--engine", "sqlite"),
+        _measured("PostgreSQL, two agents", jobs, "clusters.launchers", "--engine", "postgres", "--agents", "2"),
+    ]
+
+
+def _mixed(_: Path, jobs: int) -> list[Case]:
+    return [_measured(f"{order} first", jobs, "clusters.mixed", "--order", order) for order in ("widest", "oldest")]
+
+
 def _reduce(folder: Path, jobs: int) -> list[Case]:
     return [Case(name="reduce", jobs=jobs + 1, files=documents.write_reduce(folder, jobs), batch=True)]
 
@@ -135,6 +163,9 @@ def _echoes(jobs: int) -> str:
     return f"""seq 0 {jobs - 1} | xargs -P {{cores}} -n 1 sh -c 'exec echo "w$0" > "$0.txt"'"""
 
 
+PILOT_PEERS = ("pilot-tcp", "pilot-spool", "hyperqueue", "parsl", "floor")
+NO_PEERS = ("pilot-tcp", "pilot-spool", "parsl")
+
 EXPERIMENTS = {
     "start": Experiment("A tool of one command", 1, _start),
     "scatter": Experiment("A command for each of JOBS words", 1000, _scatter),
@@ -146,6 +177,13 @@ EXPERIMENTS = {
     "leases": Experiment("8 clients contend for JOBS jobs, 16 a time; each is leased exactly once", 20000, _leases),
     "applies": Experiment("The store alone: JOBS jobs start and finish, 64 a transaction", 20000, _applies),
     "worker": Experiment("CPU time of one worker itself, without its commands, for JOBS commands", 2000, _worker),
+    "pilot": Experiment("JOBS commands through a pilot that is up", 10000, _pilot, PILOT_PEERS),
+    "noop": Experiment(
+        "JOBS jobs without processes, from the run's store to a worker and back", 10000, _noop, NO_PEERS
+    ),
+    "latency": Experiment("JOBS commands in a chain: from the end of one to the start of the next", 200, _latency),
+    "launchers": Experiment("8 launchers run JOBS jobs without processes; each runs exactly once", 20000, _launchers),
+    "mixed": Experiment("JOBS jobs, serial and of MPI on 1 to 4 nodes, on a Slurm of 4 nodes", 72, _mixed),
     "nested": Experiment("Scatters of 1,000 commands in a scatter, JOBS in all", 100000, _nested),
     "crossing": Experiment("JOBS expressions, each reading the whole output of JOBS others", 1000, _crossing),
     "reduce": Experiment("A command that takes the files of JOBS others", 1000, _reduce),

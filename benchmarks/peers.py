@@ -9,7 +9,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from benchmarks.experiments import INSIDE, Case
+from benchmarks.experiments import TELLING, Case
 
 ROOT = Path(__file__).resolve().parent.parent
 PYTHON_VARIABLES = ("PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED", "PYTHONPATH")
@@ -36,8 +36,10 @@ def _cwlbalsam(case: Case, place: Place) -> list[str] | None:
     python = [sys.executable, "-m"]
     if case.module:
         return [*python, *case.module]
-    if case.verb in INSIDE:
+    if case.verb in ("advance", "worker"):
         return [*python, f"benchmarks.{case.verb}", *_files(case)]
+    if case.verb in ("words", "nothing"):
+        return _commands(case, place, "local")
     if case.verb == "validate":
         return [*python, "cwlbalsam", "validate", *_files(case)[:1]]
     checksums = [] if case.checksums else ["--no-compute-checksum"]
@@ -46,7 +48,7 @@ def _cwlbalsam(case: Case, place: Place) -> list[str] | None:
 
 def _cwltool(case: Case, place: Place) -> list[str] | None:
     program = [f"{place.bin}/cwltool", "--quiet"]
-    if case.verb in INSIDE:
+    if case.verb in TELLING:
         return None
     if case.verb == "validate":
         return [*program, "--validate", *_files(case)[:1]]
@@ -68,6 +70,35 @@ def _toil(case: Case, place: Place) -> list[str] | None:
     return [*program, "--outdir", str(place.outdir), *_files(case)]
 
 
+def _commands(case: Case, place: Place, transport: str) -> list[str]:
+    """A run that tells its own time; what comes before, such as a pilot's start, does not count."""
+    program = [sys.executable, "-m", "benchmarks.clusters.commands", "--transport", transport]
+    nothing = ["--no-processes"] if case.verb == "nothing" else []
+    return [*program, "--jobs", str(case.jobs), *nothing, *_files(case), str(place.outdir)]
+
+
+def _pilot(transport: str) -> Callable[[Case, Place], list[str] | None]:
+    def command(case: Case, place: Place) -> list[str] | None:
+        return _commands(case, place, transport) if case.verb in ("words", "nothing") else None
+
+    return command
+
+
+def _hyperqueue(case: Case, place: Place) -> list[str] | None:
+    if case.verb != "words":
+        return None
+    return [f"{place.bin}/python", f"{ROOT}/benchmarks/clusters/with_hyperqueue.py", str(case.jobs), str(place.outdir)]
+
+
+def _parsl(case: Case, place: Place) -> list[str] | None:
+    if case.verb not in ("words", "nothing"):
+        return None
+    outdir = [str(place.outdir)] if case.verb == "words" else []
+    path = f"PATH={place.bin}:{os.environ.get('PATH', os.defpath)}"  # where it looks for its own programs
+    program = ["env", path, f"{place.bin}/python", f"{ROOT}/benchmarks/clusters/with_parsl.py"]
+    return [*program, str(case.jobs), *outdir]
+
+
 def _floor(case: Case, place: Place) -> list[str] | None:
     if not case.floor or case.files is None:
         return None
@@ -80,9 +111,14 @@ PEERS = {
     "cwltool": Peer(_cwltool, ("cwltool",)),
     "streamflow": Peer(_streamflow, ("--pre", "streamflow")),
     "toil": Peer(_toil, ("toil[cwl]",)),
+    "pilot-tcp": Peer(_pilot("tcp")),
+    "pilot-spool": Peer(_pilot("spool")),
+    "hyperqueue": Peer(_hyperqueue, ("hyperqueue",)),
+    "parsl": Peer(_parsl, ("parsl",)),
     "floor": Peer(_floor),
 }
-"""cwlbalsam is this checkout, in the environment of this process; floor is the same commands by xargs or a shell."""
+"""cwlbalsam is this checkout, in the environment of this process; so are pilot-*, its runs through a
+pilot. floor is the same commands by xargs or a shell."""
 
 
 def default_cache() -> Path:
@@ -124,4 +160,4 @@ def environment(place: Place) -> dict[str, str]:
 def _files(case: Case) -> list[str]:
     if case.files is None:
         return []
-    return [str(path) for path in (case.files.document, case.files.inputs) if path is not None]
+    return [str(path) for path in case.files.arguments]

@@ -4,6 +4,7 @@ import os
 import platform
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from statistics import median
 
 import msgspec
 from msgspec import Struct
@@ -70,19 +71,21 @@ def markdown(result: Result) -> str:
 
 def table(rows: Sequence[Row]) -> list[str]:
     """Lines of a markdown table."""
+    figures = list(dict.fromkeys(figure for row in rows for figure in row.figures))
     lines = [
-        "| case | jobs | runner | wall s | least-most | x ours | ms a job | CPU s | MiB | rounds |",
-        "| --- | ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+        "| case | jobs | runner | wall s | least-most | x ours | ms a job | CPU s | MiB | rounds |" + _cells(figures),
+        "| --- | ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |" + _cells(["---:"] * len(figures)),
     ]
     ours = {(row.case, row.jobs): row for row in rows if row.runner == "cwlbalsam"}
     for row in rows:
         begin = f"| {row.case} | {row.jobs:,} | {row.runner} |"
         if row.trouble or not row.samples:
-            lines.append(f"{begin} {row.trouble or 'not run'} | | | | | | |")
+            lines.append(f"{begin} {row.trouble or 'not run'} | | | | | | |" + _cells([""] * len(figures)))
             continue
         base = ours[row.case, row.jobs].samples
         ratio = f"{median_ratio(base, row.samples):.2f}" if base else ""
-        lines.append(f"{begin} {_numbers(summarise(row.samples), ratio, row.jobs)} |")
+        told = [f"{median(row.figures[figure]):,.4g}" if figure in row.figures else "" for figure in figures]
+        lines.append(f"{begin} {_numbers(summarise(row.samples), ratio, row.jobs)} |" + _cells(told))
     return lines
 
 
@@ -92,6 +95,10 @@ def write(result: Result, folder: Path) -> None:
     (folder / f"{result.experiment}.md").write_text(markdown(result))
     encoded = msgspec.json.format(msgspec.json.encode(result), indent=1)
     (folder / f"{result.experiment}.json").write_bytes(encoded + b"\n")
+
+
+def _cells(texts: Sequence[str]) -> str:
+    return "".join(f" {text} |" for text in texts)
 
 
 def _numbers(summary: Summary, ratio: str, jobs: int) -> str:

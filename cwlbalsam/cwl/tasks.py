@@ -137,6 +137,14 @@ class Outcome(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
     command: Invocation | None = None  # of an attempt that did not end well
 
 
+class Report(Struct, frozen=True, kw_only=True, gc=False):
+    """What whoever hands an Outcome on has to know of it; some of its fields, so an Outcome is decoded as one."""
+
+    job: int
+    started: float = 0.0
+    ended: float = 0.0
+
+
 class Settings(Struct, frozen=True, omit_defaults=True, kw_only=True):
     """What holds for all jobs of a run; each worker gets it once.
 

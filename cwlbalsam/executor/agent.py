@@ -21,7 +21,7 @@ from cwlbalsam.errors import UserError
 from cwlbalsam.executor.capacity import Capacity
 from cwlbalsam.executor.crew import Crew, by_task
 from cwlbalsam.executor.dispatch import Dispatcher
-from cwlbalsam.executor.frames import Inbox, unpack_outcomes
+from cwlbalsam.executor.frames import Inbox, unpack_outcomes, unpack_reports
 from cwlbalsam.executor.journal import read_journal
 from cwlbalsam.executor.messages import (
     CancelJobs,
@@ -37,6 +37,7 @@ from cwlbalsam.executor.messages import (
     Opened,
     OpenRun,
     Refusal,
+    Reported,
     Started,
     StartWorker,
     Submit,
@@ -171,7 +172,7 @@ class Agent:
             case FromWorker(worker, said):
                 member = self._members.get(worker)
                 if member is not None and (run := self.runs.get(member.run)) is not None:
-                    run.crew.heard(unpack_outcomes(said))
+                    self._hand_on(run, said)
             case NodeUp(number, host, machine, seconds):
                 ends = time.monotonic() + seconds
                 session.nodes[number] = Place(session, number, host, Capacity(machine), ends)
@@ -185,6 +186,17 @@ class Agent:
                 self._close(session)
                 self._changed()
         self.schedule()
+
+    def _hand_on(self, run: Served, said: bytes) -> None:
+        """Outcomes go to their run as they came, unless some are of tasks that the worker did not have."""
+        reports = unpack_reports(said)
+        known = run.crew.settle(reports)
+        if len(known) == len(reports):
+            run.writer.write(framed(Reported(said)))
+        elif known:
+            jobs = {report.job for report in known}
+            run.writer.write(framed(Ended([outcome for outcome in unpack_outcomes(said) if outcome.job in jobs])))
+        self._changed()
 
     def dismiss(self, name: str) -> None:
         """Have a launcher leave; it ends what it still runs."""

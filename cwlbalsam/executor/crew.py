@@ -1,17 +1,18 @@
 """The workers that serve one run, wherever they are: tasks wait, go out in batches, and end in one outcome each."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import msgspec
 from msgspec import Struct
 
-from cwlbalsam.cwl.tasks import Ending, Outcome, Task
+from cwlbalsam.cwl.tasks import Ending, Outcome, Report, Task
 from cwlbalsam.errors import UserError
 from cwlbalsam.executor.dispatch import Batch, Dispatcher
 from cwlbalsam.executor.frames import FRAME_TASKS, Cancel, Learn, Work, pack
 from cwlbalsam.executor.placement import Node
 
+R = TypeVar("R", Outcome, Report)
 Written = Mapping[tuple[int, int, bytes], Outcome]
 """What a worker has journalled, by job, attempt and fingerprint."""
 
@@ -91,12 +92,17 @@ class Crew:
 
     def heard(self, outcomes: list[Outcome]) -> None:
         """What a worker has to report. Anything about a task that it does not have is dropped."""
-        known = [outcome for outcome in outcomes if self._dispatcher.worker_of(outcome.job) is not None]
-        for outcome in known:
-            self._dispatcher.finished(outcome.job, outcome.ended - outcome.started)
+        if known := self.settle(outcomes):
+            self._report(known)
+
+    def settle(self, reports: Sequence[R]) -> list[R]:
+        """Tasks have ended: those that a worker had are returned, for the caller to report."""
+        known = [report for report in reports if self._dispatcher.worker_of(report.job) is not None]
+        for report in known:
+            self._dispatcher.finished(report.job, report.ended - report.started)
         if known:
             self._tell_started()
-            self._report(known)
+        return known
 
     def lost(self, number: int, how: str, written: Written) -> None:
         """A worker has died, and nothing of its jobs lives."""

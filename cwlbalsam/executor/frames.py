@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import msgspec
 from msgspec import Struct
 
-from cwlbalsam.cwl.tasks import Grant, Outcome, Task
+from cwlbalsam.cwl.tasks import Grant, Outcome, Report, Task
 
 FRAME_TASKS = 64
 """Tasks or outcomes in one frame, at most."""
@@ -37,6 +37,7 @@ Message = Learn | Work | Cancel
 _encoder = msgspec.msgpack.Encoder()
 _messages = msgspec.msgpack.Decoder(Message)
 _outcomes = msgspec.msgpack.Decoder(list[Outcome])
+_reports = msgspec.msgpack.Decoder(list[Report])
 
 
 def pack(message: Message | list[Outcome]) -> bytes:
@@ -51,6 +52,11 @@ def unpack_message(body: bytes) -> Message:
 
 def unpack_outcomes(body: bytes) -> list[Outcome]:
     return _outcomes.decode(body)
+
+
+def unpack_reports(body: bytes) -> list[Report]:
+    """The same outcomes, for who hands them on."""
+    return _reports.decode(body)
 
 
 class Inbox:

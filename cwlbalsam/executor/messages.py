@@ -124,6 +124,12 @@ class Ended(Message, frozen=True):
     outcomes: list[Outcome]
 
 
+class Reported(Message, frozen=True):
+    """What a worker has said, as it came: msgpack of a list of outcomes."""
+
+    body: bytes
+
+
 class Started(Message, frozen=True):
     jobs: list[int]
 
@@ -137,7 +143,7 @@ class Notice(Message, frozen=True):
 ToAgent = NodeUp | NodeDown | WorkerDied | FromWorker | Leaving
 ToNode = StartWorker | ToWorker | EndWorker | Leave
 ToSite = OpenRun | LearnProgram | Submit | CancelJobs
-ToRun = Opened | Refusal | Ended | Started | Notice
+ToRun = Opened | Refusal | Ended | Reported | Started | Notice
 
 _encoder = msgspec.msgpack.Encoder()
 

@@ -12,7 +12,7 @@ from cwlbalsam.cwl.records import Program, ToolProcess
 from cwlbalsam.cwl.tasks import Outcome, Task
 from cwlbalsam.errors import UserError
 from cwlbalsam.executor.crew import by_task, ended
-from cwlbalsam.executor.frames import FRAME_TASKS, Inbox
+from cwlbalsam.executor.frames import FRAME_TASKS, Inbox, unpack_outcomes
 from cwlbalsam.executor.journal import read_journals
 from cwlbalsam.executor.messages import (
     CancelJobs,
@@ -23,6 +23,7 @@ from cwlbalsam.executor.messages import (
     Opened,
     OpenRun,
     Refusal,
+    Reported,
     Started,
     Submit,
     framed,
@@ -190,6 +191,8 @@ class SitePool:
         match message:
             case Ended(outcomes):
                 self._end(outcomes)
+            case Reported(body):
+                self._end(unpack_outcomes(body))
             case Started(jobs):
                 self._on_started([job for job in jobs if job in self._tasks])
             case Notice(text):

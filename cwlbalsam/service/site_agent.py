@@ -24,6 +24,7 @@ from cwlbalsam.executor.pilot import PilotFile, Starter, Transport
 from cwlbalsam.executor.pilots import Pilots
 from cwlbalsam.executor.site_limits import SiteLimits, limits_of
 from cwlbalsam.executor.wires.tcp import listen
+from cwlbalsam.planner.start_order import ORDERS
 from cwlbalsam.service.agents import SITE_FILE, agent_folder, hold_lock, socket_path, work_folder
 from cwlbalsam.service.home import Home
 from cwlbalsam.service.site_files import look_closely
@@ -61,7 +62,7 @@ async def serve_site(home: Home, told: Site) -> None:
     def check(task: Task) -> None:
         limits(task.grant.pilot.queue).check(task)
 
-    agent = Agent(check=check, launching=launching, changed=changed)
+    agent = Agent(check=check, launching=launching, changed=changed, order=ORDERS[site.order])
     batch = BatchSystem(ask.Site(scheduler=SCHEDULERS[site.scheduler.kind]), _form(site))
     pilots = Pilots(agent, batch, work_folder(home, told) / "pilots", limits, _pilot_file(site, limits("")))
     await pilots.recover()

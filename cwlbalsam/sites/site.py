@@ -63,7 +63,9 @@ class Site(Struct, frozen=True, kw_only=True):
 
     containers, transfers: the first is the preferred one; empty: those that are found. modules, setup: what makes the
     environment of a batch job. starter, transport: of pilots' node supervisors and of their link to the agent, "": what
-    works. scratch: a folder of each node's own. lease_seconds: 0: as is usual. file: that describes it, "": none.
+    works.
+    order: in which jobs start, a name in planner.start_order.ORDERS. scratch: a folder of each node's own.
+    lease_seconds: 0: as is usual. file: that describes it, "": none.
     """
 
     name: str
@@ -79,6 +81,7 @@ class Site(Struct, frozen=True, kw_only=True):
     setup: tuple[str, ...] = ()
     starter: str = ""
     transport: str = ""
+    order: str = "widest"
     scratch: str = ""
     lease_seconds: float = 0.0
     file: str = ""

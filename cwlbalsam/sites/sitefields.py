@@ -84,6 +84,7 @@ SITE = {
         doc="What starts the supervisors on a pilot's nodes; mpi: as one MPI program, where only MPI reaches nodes.",
         choices=("srun", "mpiexec", "ssh", "local", "mpi"),
     ),
+    "order": Field(kind="word", doc="Which of the jobs that wait start first.", choices=("widest", "oldest")),
     "transport": Field(kind="word", doc="How pilots reach the agent.", choices=("auto", "tcp", "spool")),
     "scratch": Field(kind="text", doc="A folder of each node's own, for temporary files."),
     "lease": Field(

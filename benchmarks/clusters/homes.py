@@ -1,0 +1,97 @@
+"""Homes with sites, whose pilots run on this machine or in a Slurm, and whose agents end with the measurement."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from benchmarks.documents import write_nothing, write_scatter
+from cwlbalsam.service.agents import stop_agent
+from cwlbalsam.service.home import Home
+
+SITE = "pilots"
+NO_PILOT = "local"
+"""In place of a transport: workers of the run's own."""
+HERE: dict[str, Any] = {
+    "scheduler": "local",
+    "pilots": {"nodes": 1, "total_nodes": 1, "max": 1, "wall": "30m", "idle": "5m"},
+}
+"""One pilot on this machine, which stays."""
+PARTS = ("agent", "launcher", "node")
+"""node: a supervisor with its workers, and all the commands that have ended there."""
+PARTS_OF = {
+    "cwlbalsam.service.site_agent": "agent",
+    "cwlbalsam.executor.launcher": "launcher",
+    "cwlbalsam.executor.supervisor": "node",
+}
+WARM_JOBS = 256
+"""Enough to start all workers of a pilot."""
+ROOT = Path(__file__).resolve().parents[2]
+WITHOUT_PROCESSES = {"PYTHONPATH": f"{Path(__file__).parent / 'without_processes'}:{ROOT}"}
+"""For a run and, from it, for its agent and pilots: jobs end as soon as a worker takes them."""
+
+
+@contextmanager
+def describe_sites(home: Path, sites: Mapping[str, Mapping[str, Any]]) -> Iterator[None]:
+    """sites: what their descriptions say other than that of one pilot on this machine."""
+    (home / "sites.yml").write_text(json.dumps({name: {**HERE, **told} for name, told in sites.items()}))
+    try:
+        yield
+    finally:
+        for name in sites:
+            stop_agent(Home(home), name)
+
+
+@contextmanager
+def site_home(folder: Path, transport: str) -> Iterator[Path]:
+    """A new home with the site SITE."""
+    home = folder / "home"
+    home.mkdir()
+    site = {"work": str(folder / "work"), "transport": transport}
+    with describe_sites(home, {SITE: site} if transport != NO_PILOT else {}):
+        yield home
+
+
+def site_of(transport: str) -> str:
+    return SITE if transport != NO_PILOT else ""
+
+
+def run(
+    home: Path, outdir: Path, *arguments: str | Path, site: str = SITE, environment: Mapping[str, str] | None = None
+) -> Any:
+    """The output object of a run. site: "" for this machine. Raises RuntimeError if it does not end well."""
+    command = [sys.executable, "-m", "cwlbalsam", "run", "--quiet", "--outdir", str(outdir)]
+    done = subprocess.run(
+        [*command, *(["--site", site] if site else []), *map(str, arguments)],
+        env={**os.environ, "PYTHONPATH": str(ROOT), **(environment or {}), "CWLBALSAM_HOME": str(home)},
+        capture_output=True,
+        check=False,
+    )
+    if done.returncode:
+        raise RuntimeError(f"a run ended with {done.returncode}: {done.stderr.decode()[-1000:]}")
+    return json.loads(done.stdout)
+
+
+def cpu_seconds(folder: Path) -> dict[str, float]:
+    """User and system time so far of the processes that serve sites in this folder, and of their children."""
+    found = dict.fromkeys(PARTS, 0.0)
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError, IndexError):
+            command = (process / "cmdline").read_bytes().decode(errors="replace").split("\0")
+            part = PARTS_OF.get(command[2])
+            if part and command[3].startswith(str(folder)):
+                fields = (process / "stat").read_text().rpartition(")")[2].split()
+                found[part] += sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
+    return found
+
+
+def warm_up(home: Path, folder: Path, transport: str, environment: Mapping[str, str] | None = None) -> None:
+    """Have the pilot up, and what is kept from run to run."""
+    documents = folder / "warm"
+    documents.mkdir()
+    files = write_scatter(documents, WARM_JOBS) if not environment else write_nothing(documents, WARM_JOBS)
+    run(home, folder / "warm-out", *files.arguments, site=site_of(transport), environment=environment)
