@@ -1,0 +1,1 @@
+"""Batch queues: free nodes over time, holes, and the rules by which a scheduler fills them."""
