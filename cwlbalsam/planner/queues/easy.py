@@ -34,6 +34,12 @@ class Easy:
         other._settled = self._settled
         return other
 
+    def hold(self, request: Request, ends: float) -> None:
+        """It runs already, until `ends` at the latest."""
+        self._serial += 1
+        self.free -= request.nodes
+        insort(self.running, (ends, self._serial, request))
+
     def submit(self, now: float, request: Request) -> list[Request]:
         """Put it in line. Returns what starts because of it."""
         self._expire(now)
@@ -65,6 +71,15 @@ class Easy:
             index += 1
         return self._start(now)
 
+    def wakes(self) -> float:
+        """Never: whatever starts does so when something else comes or ends."""
+        return inf
+
+    def look(self, now: float) -> list[Request]:
+        """Let start what can start now."""
+        self._expire(now)
+        return self._start(now)
+
     def reservation(self) -> tuple[float, int]:
         """(when the first in line can start at the latest, how many nodes are left over then)."""
         wanted, free = self.queue[0].nodes, self.free
@@ -88,7 +103,7 @@ class Easy:
         queue = self.queue
         heads = 0
         while heads < len(queue) and queue[heads].nodes <= self.free:
-            self._run(now, queue[heads])
+            self.hold(queue[heads], now + queue[heads].wall_seconds)
             heads += 1
         started = queue[:heads]
         del queue[:heads]
@@ -120,10 +135,5 @@ class Easy:
             if not free:
                 break
         for request in started:
-            self._run(now, request)
+            self.hold(request, now + request.wall_seconds)
         return started
-
-    def _run(self, now: float, request: Request) -> None:
-        self._serial += 1
-        self.free -= request.nodes
-        insort(self.running, (now + request.wall_seconds, self._serial, request))

@@ -22,9 +22,12 @@ class Rules(Protocol):
     @property
     def free(self) -> int: ...
     def copy(self) -> Self: ...
+    def hold(self, request: Request, ends: float) -> None: ...
     def submit(self, now: float, request: Request) -> list[Request]: ...
     def withdraw(self, now: float, request: Request) -> list[Request]: ...
     def end(self, now: float, request: Request, ends: float) -> list[Request]: ...
+    def wakes(self) -> float: ...
+    def look(self, now: float) -> list[Request]: ...
 
 
 RULES: dict[str, type[Easy] | type[Conservative]] = {"easy": Easy, "conservative": Conservative}
@@ -48,22 +51,29 @@ class Machine:
     nodes before anything else happens: the order in which pyss, the usual simulator of this kind, does it.
     """
 
-    def __init__(self, nodes: int, policy: str, arrivals: Sequence[Request], queue: Queue | None = None) -> None:
+    def __init__(
+        self,
+        nodes: int,
+        policy: str,
+        arrivals: Sequence[Request] = (),
+        queue: Queue | None = None,
+        time: float = -inf,
+    ) -> None:
         self.nodes = nodes
-        self.now = arrivals[0].submitted if arrivals else 0.0
+        self.now = time
         self.queue = queue or Queue(name="batch", nodes=nodes, default=True)
         self.rules: Rules = RULES[policy](nodes)
         self.starts: dict[str, float] = {}
-        self.running: dict[str, tuple[float, Request]] = {}
+        self.running: dict[str, tuple[float, float, Request]] = {}  # started, ends at the latest
         self._arrivals = arrivals
         self._next = 0
         self._ends: list[tuple[float, int, Request]] = []
         self._serial = 0
         self._events: list[Event] = []
 
-    def fork(self) -> "Machine":
+    def fork(self) -> Self:
         """The same machine, to go on by itself; it remembers no starts from before."""
-        other = Machine.__new__(Machine)
+        other = self.__class__.__new__(self.__class__)
         other.__dict__.update(self.__dict__)
         other.rules = self.rules.copy()
         other.starts = {}
@@ -72,29 +82,29 @@ class Machine:
         other._events = []
         return other
 
+    def hold(self, request: Request, started: float, ends: float) -> None:
+        """It has run since before this machine's life began, and has its nodes until `ends` at the latest."""
+        self.rules.hold(request, ends)
+        self._run(request, started, ends)
+
     def next_time(self) -> float:
         """When something happens next; infinite if nothing does."""
         ends = self._ends[0][0] if self._ends else inf
         arrives = self._arrivals[self._next].submitted if self._next < len(self._arrivals) else inf
-        return min(ends, arrives)
+        return min(ends, arrives, self.rules.wakes())
 
     def advance(self, until: float) -> list[Event]:
         """Live until that moment, included. Returns all that has happened since the last call."""
-        arrivals, ends = self._arrivals, self._ends
-        while True:
-            end = ends[0][0] if ends else inf
-            arrival = arrivals[self._next] if self._next < len(arrivals) else None
-            if arrival is not None and arrival.submitted <= end:
-                if arrival.submitted > until:
-                    break
+        while (moment := self.next_time()) <= until and moment < inf:
+            self.now = moment
+            arrival = self._arrivals[self._next] if self._next < len(self._arrivals) else None
+            if arrival is not None and arrival.submitted <= moment:
                 self._next += 1
-                self.now = arrival.submitted
-                self._started(self.rules.submit(self.now, arrival))
-            elif end <= until and ends:
-                self.now, _, request = heapq.heappop(ends)
-                self._end(request)
+                self._started(self.rules.submit(moment, arrival))
+            elif self._ends and self._ends[0][0] <= moment:
+                self._end(heapq.heappop(self._ends)[2])
             else:
-                break
+                self._started(self.rules.look(moment))
         if until < inf:
             self.now = max(self.now, until)
         events, self._events = self._events, []
@@ -125,9 +135,9 @@ class Machine:
                 queue=name,
                 submitted=request.submitted,
                 started=started,
-                ends=started + request.wall_seconds,
+                ends=ends,
             )
-            for started, request in self.running.values()
+            for started, ends, request in self.running.values()
         )
         waiting = (
             BatchJob(
@@ -141,7 +151,7 @@ class Machine:
             )
             for place, request in enumerate(self.rules.queue)
         )
-        busy = sum(request.nodes for _, request in self.running.values())
+        busy = sum(request.nodes for _, _, request in self.running.values())
         return MachineState(
             time=self.now,
             nodes=self.nodes,
@@ -152,16 +162,19 @@ class Machine:
 
     def _started(self, requests: Sequence[Request]) -> None:
         for request in requests:
-            self._serial += 1
             self.starts[request.id] = self.now
-            self.running[request.id] = self.now, request
-            seconds = min(request.seconds, request.wall_seconds)
-            heapq.heappush(self._ends, (self.now + seconds, self._serial, request))
+            self._run(request, self.now, self.now + request.wall_seconds)
             self._events.append(Event(self.now, Change.STARTED, request))
 
+    def _run(self, request: Request, started: float, ends: float) -> None:
+        self._serial += 1
+        self.running[request.id] = started, ends, request
+        heapq.heappush(self._ends, (min(started + request.seconds, ends), self._serial, request))
+
     def _end(self, request: Request) -> None:
-        entry = self.running.pop(request.id, None)
-        if entry is None or entry[1] is not request:  # it was ended before its time
+        entry = self.running.get(request.id)
+        if entry is None or entry[2] is not request:  # it was ended before its time
             return
+        del self.running[request.id]
         self._events.append(Event(self.now, Change.ENDED, request))
-        self._started(self.rules.end(self.now, request, entry[0] + request.wall_seconds))
+        self._started(self.rules.end(self.now, request, entry[1]))
