@@ -1,6 +1,7 @@
 """A batch machine that lives through time, event by event."""
 
 import heapq
+from bisect import bisect_right
 from collections.abc import Sequence
 from enum import Enum
 from math import inf
@@ -92,6 +93,12 @@ class Machine:
         ends = self._ends[0][0] if self._ends else inf
         arrives = self._arrivals[self._next].submitted if self._next < len(self._arrivals) else inf
         return min(ends, arrives, self.rules.wakes())
+
+    def coming(self, seconds: float) -> Sequence[Request]:
+        """Others' batch jobs that arrive within so long from now."""
+        arrivals = self._arrivals
+        last = bisect_right(arrivals, self.now + seconds, lo=self._next, key=lambda request: request.submitted)
+        return arrivals[self._next : last]
 
     def advance(self, until: float) -> list[Event]:
         """Live until that moment, included. Returns all that has happened since the last call."""

@@ -163,20 +163,26 @@ def place(profile: Profile, jobs: Sequence[BatchJob], state: MachineState, depth
     return placed
 
 
+def filled(state: MachineState, depth: int = 1) -> Profile:
+    """Free nodes over time when all that waits and can start has started, and the first `depth` others are reserved."""
+    profile = profile_of(state)
+    place(profile, waiting(state), state, depth)
+    return profile
+
+
 def windows(state: MachineState, depth: int = 1) -> list[Window]:
     """The holes that are open now, of each open queue from the widest and shortest to the narrowest and longest.
 
     A batch job that fits into one of them starts at the scheduler's next look: of no more nodes and no more seconds,
     it delays neither what waits and could start now, nor the first `depth` that wait, nor a reservation.
     """
-    profile = profile_of(state)
-    place(profile, waiting(state), state, depth)
+    return windows_in(filled(state, depth), state)
+
+
+def windows_in(profile: Profile, state: MachineState) -> list[Window]:
+    """The same of a profile."""
     holes = _holes(profile, state.time)
-    found = []
-    for queue in state.queues:
-        if queue.open:
-            found += _in_queue(holes, queue, state)
-    return found
+    return [window for queue in state.queues if queue.open for window in _in_queue(holes, queue, state)]
 
 
 def _holes(profile: Profile, now: float) -> list[tuple[int, float]]:

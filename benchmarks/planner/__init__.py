@@ -1,0 +1,1 @@
+"""What the planner must show, on recorded data that is no part of the repository."""
