@@ -15,7 +15,6 @@ from msgspec import Struct
 from cwlbalsam.jobs.batch import MachineState, Queue, Window
 from cwlbalsam.planner.packing import Demand, Shape, best_shape, node_seconds, order, pack, without
 from cwlbalsam.planner.queues.profile import Profile, filled, windows_in
-from cwlbalsam.planner.queues.replay import expected_start
 
 
 class Kind(Enum):
@@ -76,7 +75,11 @@ class Limits(Struct, frozen=True, kw_only=True):
 
     node_seconds: Mapping[str, float] = {}
     useful: float = 0.9
-    line: int = 4
+    line: int = 10
+    alike: int = 2
+    over: float = 1.5
+    line_seconds: float = 600.0
+    worth: float = 0.002
     most_pilots: int = 20
     least_seconds: float = 60.0
     start_seconds: float = 60.0  # of a launcher, from the pilot's start to its first job
@@ -176,6 +179,7 @@ class _Decision:
     def _offer(self, site: str, profile: Profile, left: Sequence[Demand]) -> tuple[str, Window, Shape] | None:
         """The best pilot for a hole of this site."""
         limits, state = self.limits, self.machines[site]
+        worth = node_seconds(left) * limits.worth
         queues = {queue.name: queue for queue in state.queues}
         best: tuple[str, Window, Shape] | None = None
         for window in windows_in(profile, state):
@@ -183,6 +187,8 @@ class _Decision:
             seconds = min(seconds, limits.longest_seconds, self.budget[site] / max(nodes, 1))
             least = queues[window.queue].min_nodes
             if nodes < least or seconds < limits.least_seconds:
+                continue
+            if nodes * seconds < worth:
                 continue
             shape = best_shape(nodes, seconds, left, least, limits.useful, limits.start_seconds)
             if shape and (best is None or shape.packing.node_seconds > best[2].packing.node_seconds):
@@ -198,35 +204,39 @@ class _Decision:
         return nodes, window.seconds
 
     def _stand_in_line(self, left: Sequence[Demand]) -> None:
-        """Let pilots wait at every site, as long as there is work for all that wait."""
+        """Let pilots of several shapes wait at every site, as long as there is work for all that wait."""
         line = [pilot for pilot in self.pilots if not pilot.started and pilot.kind is Kind.LINE]
-        work = node_seconds(left) - sum(pilot.node_seconds for pilot in line)
+        work = node_seconds(left) * self.limits.over - sum(pilot.node_seconds for pilot in line)
         for site, state in self.machines.items():
-            count = sum(pilot.site == site for pilot in line)
-            while count < self.limits.line and self._room(site, state):
-                shape = self._shape_in_line(site, state, left, min(work, self.budget[site]))
-                if shape is None:
-                    break
-                queue, nodes, wall, start = shape
-                reason = f"a place in line: by the queue as it is it starts in {start - self.now:.0f} s at the latest"
-                self._submit(site, queue, Kind.LINE, nodes, wall, reason)
-                work -= nodes * wall
-                count += 1
+            waits = [pilot for pilot in line if pilot.site == site]
+            asked = max((p.submitted for p in self.pilots if p.site == site and p.kind is Kind.LINE), default=-inf)
+            if len(waits) >= self.limits.line or (waits and self.now - asked < self.limits.line_seconds):
+                continue
+            for score, queue, nodes, wall, start in self._shapes_in_line(site, state, left):
+                alike = sum((pilot.nodes, pilot.wall_seconds) == (nodes, wall) for pilot in waits)
+                while (
+                    alike < self.limits.alike
+                    and len(waits) < self.limits.line
+                    and nodes * wall <= min(work, self.budget[site])
+                    and self._room(site, state)
+                ):
+                    reason = f"a place in line: as the queue is now it starts in {start - self.now:.0f} s at the latest"
+                    self._submit(site, queue, Kind.LINE, nodes, wall, reason)
+                    waits.append(self.pilots[-1])
+                    alike += 1
+                    work -= nodes * wall
 
-    def _shape_in_line(
-        self, site: str, state: MachineState, left: Sequence[Demand], work: float
-    ) -> tuple[str, int, float, float] | None:
-        """The pilot that has done the most work a second from now to its end: (queue, nodes, wall, start)."""
-        best: tuple[float, tuple[str, int, float, float]] | None = None
+    def _shapes_in_line(
+        self, site: str, state: MachineState, left: Sequence[Demand]
+    ) -> list[tuple[float, str, int, float, float]]:
+        """(score, queue, nodes, wall, start), those first that do the most work a second from now to their end."""
+        shapes = []
+        profile = filled(state, len(state.jobs))
         for queue in state.queues:
             for nodes, wall in self._ladder(queue, state, left):
-                if nodes * wall > work:
-                    continue
-                start = expected_start(state, nodes, wall)
-                score = nodes * wall / (start - self.now + wall)
-                if best is None or score > best[0]:
-                    best = score, (queue.name, nodes, wall, start)
-        return best[1] if best else None
+                start = profile.earliest(nodes, wall, self.now)
+                shapes.append((nodes * wall / (start - self.now + wall), queue.name, nodes, wall, start))
+        return sorted(shapes, reverse=True)
 
     def _ladder(self, queue: Queue, state: MachineState, left: Sequence[Demand]) -> Iterator[tuple[int, float]]:
         longest = max(demand.most_seconds for demand in left) + self.limits.start_seconds

@@ -1,7 +1,7 @@
 """Work that goes through pilots on simulated batch machines, by any policy that can be written as one function."""
 
 import heapq
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from math import inf
 
 import msgspec
@@ -56,6 +56,25 @@ class Outcome(Struct, frozen=True, kw_only=True):
     def wasted(self) -> float:
         """Share of what was held."""
         return 1 - self.useful / self.held if self.held else 0.0
+
+
+class _States(Mapping[str, MachineState]):
+    """Of the machines, told only to who asks."""
+
+    def __init__(self, machines: Mapping[str, Machine]) -> None:
+        self._machines = machines
+        self._told: dict[str, MachineState] = {}
+
+    def __getitem__(self, site: str) -> MachineState:
+        if site not in self._told:
+            self._told[site] = self._machines[site].state()
+        return self._told[site]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._machines)
+
+    def __len__(self) -> int:
+        return len(self._machines)
 
 
 class _Live(Struct):
@@ -155,7 +174,7 @@ class Campaign:
         situation = Situation(
             now=self.now,
             backlog=backlog,
-            machines={site: machine.state() for site, machine in self.machines.items()},
+            machines=_States(self.machines),
             pilots=[live.pilot for live in self._live.values()],
             failed=self._failed,
             unfinished=self._unfinished,

@@ -60,6 +60,7 @@ class Ready:
         self._ranks = ranks
         self._lists: dict[int, list[tuple[float, int]]] = {}
         self._groups: dict[tuple[int, int], _Group] = {}
+        self._demands: list[Demand] | None = None  # until something changes
 
     def __len__(self) -> int:
         return sum(map(len, self._lists.values()))
@@ -71,6 +72,7 @@ class Ready:
         group.count += 1
         group.seconds += task.seconds
         group.most_seconds = max(group.most_seconds, task.most_seconds)
+        self._demands = None
 
     def take(self, nodes: int, seconds: float) -> int | None:
         """The most urgent one that needs no more nodes and is sure to end in time."""
@@ -95,21 +97,24 @@ class Ready:
         group.seconds -= task.seconds
         if not group.count:
             del self._groups[name]
+        self._demands = None
         return best[1]
 
     def demands(self) -> list[Demand]:
         """All of them, in the order in which they are packed."""
-        return order(
-            [
-                Demand(
-                    nodes=nodes,
-                    seconds=group.seconds / group.count,
-                    most_seconds=group.most_seconds,
-                    count=group.count,
-                )
-                for (nodes, _), group in self._groups.items()
-            ]
-        )
+        if self._demands is None:
+            self._demands = order(
+                [
+                    Demand(
+                        nodes=nodes,
+                        seconds=group.seconds / group.count,
+                        most_seconds=group.most_seconds,
+                        count=group.count,
+                    )
+                    for (nodes, _), group in self._groups.items()
+                ]
+            )
+        return self._demands
 
 
 class _Group(Struct):
