@@ -53,7 +53,7 @@ def _bundle(site: str, machine: MachineState, demands: Sequence[Demand], share: 
     """No more nodes than the jobs that are ready can use."""
     queue = machine.queues[0]
     usable = sum(demand.nodes * demand.count for demand in demands)
-    nodes = min(max(math.ceil(share * machine.nodes), max(demand.nodes for demand in demands)), usable)
+    nodes = min(max(math.ceil(share * machine.nodes), *(demand.nodes for demand in demands)), usable)
     nodes = min(max(nodes, queue.min_nodes), queue.max_nodes)
     longest = max(demand.most_seconds for demand in demands)
     wall = max(node_seconds(demands) / nodes, longest) * MARGIN + 60

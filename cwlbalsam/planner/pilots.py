@@ -70,14 +70,16 @@ class Limits(Struct, frozen=True, kw_only=True):
     """What the user allows, and how patient the policy is.
 
     node_seconds: that may still be asked for, by site; none is no limit. useful: the least share of a pilot's
-    node-seconds that must be packed with work. line: pilots that wait in line at a site.
+    node-seconds that must be packed with work. worth: the least share of the work left that a hole must hold, as the
+    scheduler takes only so many pilots. line: pilots that wait in line at a site, no more than `alike` of a shape, in
+    all no more than `over` times the work left; new ones after line_seconds. memory_seconds: of failed ones.
     """
 
     node_seconds: Mapping[str, float] = {}
     useful: float = 0.9
-    line: int = 10
-    alike: int = 2
-    over: float = 1.5
+    line: int = 16
+    alike: int = 4
+    over: float = 3.0
     line_seconds: float = 600.0
     worth: float = 0.002
     most_pilots: int = 20
@@ -85,7 +87,7 @@ class Limits(Struct, frozen=True, kw_only=True):
     start_seconds: float = 60.0  # of a launcher, from the pilot's start to its first job
     patience_seconds: float = 120.0
     memory_seconds: float = 900.0
-    longest_seconds: float = 4 * 3600.0
+    longest_seconds: float = 8 * 3600.0
 
 
 def decide(
@@ -212,7 +214,7 @@ class _Decision:
             asked = max((p.submitted for p in self.pilots if p.site == site and p.kind is Kind.LINE), default=-inf)
             if len(waits) >= self.limits.line or (waits and self.now - asked < self.limits.line_seconds):
                 continue
-            for score, queue, nodes, wall, start in self._shapes_in_line(site, state, left):
+            for _, queue, nodes, wall, start in self._shapes_in_line(site, state, left):
                 alike = sum((pilot.nodes, pilot.wall_seconds) == (nodes, wall) for pilot in waits)
                 while (
                     alike < self.limits.alike
