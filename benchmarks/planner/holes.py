@@ -29,6 +29,8 @@ NODE_HOURS = 20_000
 DAYS = 340
 AFTER_DAYS = (7.0, 30.0)
 """Others' waits are compared for those who wait at the instant, or come within so many days after it."""
+HOPELESS_SECONDS = 5 * 86_400.0
+"""A site that would need so long for the work, were it empty, is not tried alone."""
 RHYTHM = Rhythm(longest=20 * 86_400.0)
 MOST_QUEUED = 20
 SHARES = (0.25, 0.5, 1.0)
@@ -149,7 +151,10 @@ def _plans(
         "random": (rivals.one_batch_job(0.5), rivals.bind_at_random(tasks, queues, seed)),
         "round robin": (rivals.one_batch_job(0.5), rivals.bind_in_turn(tasks, queues, seed)),
     }
-    for site in queues:
+    work = sum(task.nodes * task.seconds for task in tasks)
+    for site, queue in queues.items():
+        if work > HOPELESS_SECONDS * queue.nodes:
+            continue
         there = dict.fromkeys(range(len(tasks)), site)
         plans[f"{site} alone, a batch job a job"] = rivals.only(site, rivals.a_batch_job_a_job), None
         for share in SHARES:

@@ -40,7 +40,7 @@ def one_batch_job(share: float) -> Policy:
     """For all that is bound to a site, one batch job of this share of its nodes; another when that was not enough."""
 
     def policy(seen: Situation) -> Sequence[Action]:
-        actions = []
+        actions: list[Action] = []
         for site, demands in seen.backlog.items():
             if site and not any(pilot.site == site for pilot in seen.pilots):
                 actions.append(_bundle(site, seen.machines[site], demands, share))
@@ -64,7 +64,7 @@ def a_batch_job_a_job(seen: Situation) -> Sequence[Action]:
     """To the site where the fewest of ours are, as many as it lets one user have."""
     count = {site: sum(pilot.site == site for pilot in seen.pilots) for site in seen.machines}
     waiting = sum(not pilot.started for pilot in seen.pilots)
-    actions = []
+    actions: list[Action] = []
     for demand in seen.backlog.get("", []):
         for _ in range(demand.count):
             if waiting:  # they are meant for the first ones

@@ -98,25 +98,46 @@ NARROWER = (1.0, 0.7, 0.5, 0.35, 0.2, 0.1)
 SHORTER = (1.0, 0.5, 0.25)
 
 
-def best_shape(
-    nodes: int, seconds: float, demands: Sequence[Demand], least_nodes: int, useful: float, start_seconds: float
-) -> Shape | None:
-    """The pilot within so many nodes and seconds that does the most work, its useful share being at least `useful`.
+class Thrift(Struct, frozen=True, kw_only=True):
+    """When a pilot is worth its nodes. useful: least share of them that works, but for `spare` node-seconds.
 
-    start_seconds: until the first job starts. The wall time is what the jobs in it need, not all that there is.
+    start_seconds: of a launcher, from the pilot's start to its first job; no job works until then.
+    """
+
+    useful: float = 0.9
+    spare: float = 3600.0
+    start_seconds: float = 60.0
+
+    def allows(self, nodes: int, packing: Packing) -> bool:
+        held = nodes * (packing.seconds + self.start_seconds)
+        return packing.jobs > 0 and packing.node_seconds + self.spare >= self.useful * held
+
+
+def best_shape(nodes: int, seconds: float, demands: Sequence[Demand], least_nodes: int, thrift: Thrift) -> Shape | None:
+    """The pilot within so many nodes and seconds that does the most work.
+
+    Its wall time is what the jobs in it need, not all that there is.
     """
     best: Shape | None = None
     for shorter in SHORTER:
-        for narrower in NARROWER:
-            width = max(least_nodes, math.ceil(nodes * narrower))
-            room = seconds * shorter - start_seconds
-            if width > nodes or (best and width * room <= best.packing.node_seconds):
+        room = seconds * shorter - thrift.start_seconds
+        for width in _widths(nodes, room, demands, least_nodes):
+            if best and width * room <= best.packing.node_seconds:
                 break
             packing = pack(width, room, demands)
-            if not packing.jobs:
-                continue
-            held = width * (packing.seconds + start_seconds)
-            fits = packing.node_seconds >= useful * held
-            if fits and (best is None or packing.node_seconds > best.packing.node_seconds):
-                best = Shape(width, packing.wall_seconds + start_seconds, packing)
+            more = best is None or packing.node_seconds > best.packing.node_seconds
+            if more and thrift.allows(width, packing):
+                best = Shape(width, packing.wall_seconds + thrift.start_seconds, packing)
     return best
+
+
+def _widths(nodes: int, room: float, demands: Sequence[Demand], least_nodes: int) -> list[int]:
+    """How many nodes to try, most first: parts of what jobs can use, and as many as all together keep busy."""
+    fitting = [demand for demand in demands if demand.nodes <= nodes and demand.most_seconds <= room]
+    if not fitting:
+        return []
+    most = min(nodes, sum(demand.nodes * demand.count for demand in fitting))
+    widths = {math.ceil(most * part) for part in NARROWER}
+    longest = max(demand.seconds for demand in fitting)
+    widths.add(min(most, max(math.ceil(node_seconds(fitting) / longest), *(demand.nodes for demand in fitting))))
+    return sorted({width for width in (max(least_nodes, width) for width in widths) if width <= nodes}, reverse=True)

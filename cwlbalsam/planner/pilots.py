@@ -13,7 +13,7 @@ from math import inf
 from msgspec import Struct
 
 from cwlbalsam.jobs.batch import MachineState, Queue, Window
-from cwlbalsam.planner.packing import Demand, Shape, best_shape, node_seconds, order, pack, without
+from cwlbalsam.planner.packing import Demand, Shape, Thrift, best_shape, node_seconds, order, pack, without
 from cwlbalsam.planner.queues.profile import Profile, filled, windows_in
 
 
@@ -69,14 +69,14 @@ class Failed(Struct, frozen=True, kw_only=True):
 class Limits(Struct, frozen=True, kw_only=True):
     """What the user allows, and how patient the policy is.
 
-    node_seconds: that may still be asked for, by site; none is no limit. useful: the least share of a pilot's
-    node-seconds that must be packed with work. worth: the least share of the work left that a hole must hold, as the
-    scheduler takes only so many pilots. line: pilots that wait in line at a site, no more than `alike` of a shape, in
-    all no more than `over` times the work left; new ones after line_seconds. memory_seconds: of failed ones.
+    node_seconds: that may still be asked for, by site; none is no limit. worth: the least share of the work left that
+    a hole must hold, as the scheduler takes only so many pilots. line: pilots that wait in line at a site, no more than
+    `alike` of a shape, in all for no more than `over` times the work left; new ones after line_seconds.
+    patience_seconds: until a pilot for a hole must have started; memory_seconds: for which one that did not counts.
     """
 
     node_seconds: Mapping[str, float] = {}
-    useful: float = 0.9
+    thrift: Thrift = Thrift()
     line: int = 16
     alike: int = 4
     over: float = 3.0
@@ -84,7 +84,6 @@ class Limits(Struct, frozen=True, kw_only=True):
     worth: float = 0.002
     most_pilots: int = 20
     least_seconds: float = 60.0
-    start_seconds: float = 60.0  # of a launcher, from the pilot's start to its first job
     patience_seconds: float = 120.0
     memory_seconds: float = 900.0
     longest_seconds: float = 8 * 3600.0
@@ -128,6 +127,8 @@ class _Decision:
         left = self._fill_holes(left)
         if left:
             self._stand_in_line(left)
+        if left and not self.pilots:
+            self._ask_for_one(left)
         return self.found
 
     def _absorbed(self, backlog: Sequence[Demand]) -> float:
@@ -149,7 +150,7 @@ class _Decision:
                 self.failed.append(
                     Failed(site=pilot.site, nodes=pilot.nodes, wall_seconds=pilot.wall_seconds, time=self.now)
                 )
-            elif pilot.kind is Kind.LINE and not self._useful(pilot, left):
+            elif pilot.kind is Kind.LINE and not self._useful(pilot, left) and not (left and len(self.pilots) == 1):
                 reason = "what is left to do would not fill it"
             else:
                 continue
@@ -158,7 +159,8 @@ class _Decision:
 
     def _useful(self, pilot: Pilot, left: Sequence[Demand]) -> bool:
         enough = node_seconds(left) >= 2 * pilot.node_seconds
-        return enough or pack(pilot.nodes, pilot.wall_seconds, left).share(pilot.nodes) >= self.limits.useful
+        room = pilot.wall_seconds - self.limits.thrift.start_seconds
+        return enough or self.limits.thrift.allows(pilot.nodes, pack(pilot.nodes, room, left))
 
     def _fill_holes(self, left: list[Demand]) -> list[Demand]:
         """Ask for what fits into open holes, the largest work first. Returns what is left to do after that."""
@@ -192,7 +194,7 @@ class _Decision:
                 continue
             if nodes * seconds < worth:
                 continue
-            shape = best_shape(nodes, seconds, left, least, limits.useful, limits.start_seconds)
+            shape = best_shape(nodes, seconds, left, least, limits.thrift)
             if shape and (best is None or shape.packing.node_seconds > best[2].packing.node_seconds):
                 best = site, window, shape
         return best
@@ -228,6 +230,22 @@ class _Decision:
                     alike += 1
                     work -= nodes * wall
 
+    def _ask_for_one(self, left: Sequence[Demand]) -> None:
+        """Work that is worth no pilot has to be done all the same: by the one that has done with a job first."""
+        best: tuple[float, str, str, int, float] | None = None
+        for site, state in self.machines.items():
+            profile = filled(state, len(state.jobs))
+            for queue in state.queues:
+                nodes, wall = next(self._ladder(queue, state, left), (0, 0.0))
+                if not nodes or nodes * wall > self.budget[site] or not self._room(site, state):
+                    continue
+                end = profile.earliest(nodes, wall, self.now) + wall
+                if end < inf and (best is None or end < best[0]):
+                    best = end, site, queue.name, nodes, wall
+        if best:
+            _, site, name, nodes, wall = best
+            self._submit(site, name, Kind.LINE, nodes, wall, "little work, but nobody else would do it")
+
     def _shapes_in_line(
         self, site: str, state: MachineState, left: Sequence[Demand]
     ) -> list[tuple[float, str, int, float, float]]:
@@ -241,7 +259,7 @@ class _Decision:
         return sorted(shapes, reverse=True)
 
     def _ladder(self, queue: Queue, state: MachineState, left: Sequence[Demand]) -> Iterator[tuple[int, float]]:
-        longest = max(demand.most_seconds for demand in left) + self.limits.start_seconds
+        longest = max(demand.most_seconds for demand in left) + self.limits.thrift.start_seconds
         widest = max(demand.nodes for demand in left)
         most = min(queue.max_nodes or state.nodes, queue.nodes or state.nodes, state.nodes)
         nodes = max(queue.min_nodes, min(widest, most))

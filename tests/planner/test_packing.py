@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cwlbalsam.planner.packing import Demand, best_shape, node_seconds, order, pack, without
+from cwlbalsam.planner.packing import Demand, Thrift, best_shape, node_seconds, order, pack, without
 
 
 @st.composite
@@ -36,7 +36,7 @@ def test_what_is_packed_fits_and_nothing_is_lost(wanted: list[Demand], nodes: in
 def test_the_best_shape_is_within_the_hole_and_as_useful_as_was_asked(
     wanted: list[Demand], nodes: int, seconds: int, least: int
 ) -> None:
-    shape = best_shape(nodes, seconds, wanted, least, 0.8, 5)
+    shape = best_shape(nodes, seconds, wanted, least, Thrift(useful=0.8, spare=0, start_seconds=5))
     if shape:
         assert least <= shape.nodes <= nodes
         assert shape.wall_seconds <= seconds
@@ -45,13 +45,13 @@ def test_the_best_shape_is_within_the_hole_and_as_useful_as_was_asked(
 
 def test_a_hole_that_is_too_wide_for_the_work_is_filled_in_part() -> None:
     wanted = [Demand(nodes=1, seconds=600, most_seconds=700, count=10)]
-    shape = best_shape(50, 3600, wanted, 1, 0.9, 30)
+    shape = best_shape(50, 3600, wanted, 1, Thrift(spare=0, start_seconds=30))
     assert shape is not None
     assert (shape.nodes, shape.wall_seconds, shape.packing.jobs) == (10, 730, 10)
 
 
 def test_a_hole_that_is_too_short_for_the_work_is_left_alone() -> None:
-    assert best_shape(50, 600, [Demand(nodes=1, seconds=500, most_seconds=600)], 1, 0.1, 30) is None
+    assert best_shape(50, 600, [Demand(nodes=1, seconds=500, most_seconds=600)], 1, Thrift(useful=0.1)) is None
 
 
 @given(demands(), st.floats(0, 1e6))

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cwlbalsam.jobs.batch import BatchJob, BatchState, MachineState, Queue
-from cwlbalsam.planner.packing import Demand
+from cwlbalsam.planner.packing import Demand, Thrift
 from cwlbalsam.planner.pilots import Action, Cancel, Failed, Kind, Limits, Pilot, Submit, decide
 from cwlbalsam.planner.queues.profile import windows
 
@@ -79,7 +79,9 @@ def test_a_pilot_that_did_not_start_is_taken_back_and_less_is_asked_for() -> Non
     again = submits(decide(NOW, [HOURS], {"here": state}, [], Limits(), [remembered]), Kind.HOLE)
     assert max(submit.nodes for submit in again) <= 20
     forgotten = Failed(site="here", nodes=40, wall_seconds=4000, time=NOW - 10_000)
-    assert submits(decide(NOW, [HOURS], {"here": state}, [], Limits(), [forgotten]), Kind.HOLE)[0].nodes == 40
+    assert decide(NOW, [HOURS], {"here": state}, [], Limits(), [forgotten]) == decide(
+        NOW, [HOURS], {"here": state}, [], Limits()
+    )
 
 
 def test_pilots_wait_in_line_where_no_hole_is_open() -> None:
@@ -87,6 +89,15 @@ def test_pilots_wait_in_line_where_no_hole_is_open() -> None:
     assert asked
     assert submits(asked, Kind.LINE) == asked
     assert len({(submit.nodes, submit.wall_seconds) for submit in submits(asked, Kind.LINE)}) > 1
+
+
+def test_the_least_work_is_done_by_somebody() -> None:
+    tiny = Demand(nodes=2, seconds=1, most_seconds=2)
+    queue = Queue(name="batch", min_nodes=64, max_nodes=100)
+    limits = Limits(thrift=Thrift(spare=0))
+    asked = decide(NOW, [tiny], {"here": machine(queue=queue)}, [], limits)
+    assert [(submit.nodes, submit.wall_seconds) for submit in submits(asked, Kind.LINE)] == [(64, 62)]
+    assert decide(NOW, [tiny], {"here": machine(queue=queue)}, [pilot(Kind.LINE, 64, 62)], limits) == []
 
 
 def test_the_largest_hole_of_all_sites_comes_first() -> None:
