@@ -65,6 +65,31 @@ def pack(nodes: int, wall_seconds: float, demands: Sequence[Demand]) -> Packing:
     return Packing(wall, last, work, jobs, rest)
 
 
+PLENTY, FULL = 3.0, 0.95
+
+
+def fill(nodes: int, wall_seconds: float, demands: Sequence[Demand]) -> Packing:
+    """Like `pack`; but if there is plenty of work that fits, by its sum, as some of every kind.
+
+    List schedules of several rounds of jobs with short ones among them leave less than 5 % idle: FULL.
+    """
+    fitting = [demand for demand in demands if demand.nodes <= nodes and demand.most_seconds <= wall_seconds]
+    whole, room = node_seconds(fitting), nodes * wall_seconds
+    if not fitting or whole < PLENTY * room or wall_seconds < 2 * fitting[0].most_seconds:
+        return pack(nodes, wall_seconds, demands)
+    left: list[Demand] = []
+    jobs = 0
+    for demand in demands:
+        taken = 0
+        if demand.nodes <= nodes and demand.most_seconds <= wall_seconds:
+            taken = math.floor(demand.count * room * FULL / whole)
+        jobs += taken
+        left.append(msgspec.structs.replace(demand, count=demand.count - taken) if taken else demand)
+    if not jobs:
+        return pack(nodes, wall_seconds, demands)
+    return Packing(wall_seconds, wall_seconds, room * FULL, jobs, tuple(left))
+
+
 def order(demands: Sequence[Demand]) -> list[Demand]:
     """Longest first, of equally long ones the widest."""
     return sorted(demands, key=lambda demand: (-demand.most_seconds, -demand.nodes))
@@ -124,7 +149,7 @@ def best_shape(nodes: int, seconds: float, demands: Sequence[Demand], least_node
         for width in _widths(nodes, room, demands, least_nodes):
             if best and width * room <= best.packing.node_seconds:
                 break
-            packing = pack(width, room, demands)
+            packing = fill(width, room, demands)
             more = best is None or packing.node_seconds > best.packing.node_seconds
             if more and thrift.allows(width, packing):
                 best = Shape(width, packing.wall_seconds + thrift.start_seconds, packing)

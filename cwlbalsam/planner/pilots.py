@@ -13,7 +13,7 @@ from math import inf
 from msgspec import Struct
 
 from cwlbalsam.jobs.batch import MachineState, Queue, Window
-from cwlbalsam.planner.packing import Demand, Shape, Thrift, best_shape, node_seconds, order, pack, without
+from cwlbalsam.planner.packing import Demand, Shape, Thrift, best_shape, fill, node_seconds, order, without
 from cwlbalsam.planner.queues.profile import Profile, filled, windows_in
 
 
@@ -123,7 +123,7 @@ class _Decision:
         self._take_back(left)
         for pilot in self.pilots:
             if not pilot.started and pilot.kind is Kind.HOLE:
-                left = list(pack(pilot.nodes, pilot.wall_seconds, left).left)
+                left = list(fill(pilot.nodes, pilot.wall_seconds, left).left)
         left = self._fill_holes(left)
         if left:
             self._stand_in_line(left)
@@ -158,13 +158,22 @@ class _Decision:
             self.pilots.remove(pilot)
 
     def _useful(self, pilot: Pilot, left: Sequence[Demand]) -> bool:
-        enough = node_seconds(left) >= 2 * pilot.node_seconds
-        room = pilot.wall_seconds - self.limits.thrift.start_seconds
-        return enough or self.limits.thrift.allows(pilot.nodes, pack(pilot.nodes, room, left))
+        """Whether what is left keeps it busy for as long as its longest job takes: it may end before its time."""
+        thrift = self.limits.thrift
+        room = pilot.wall_seconds - thrift.start_seconds
+        fitting = [demand for demand in left if demand.nodes <= pilot.nodes and demand.most_seconds <= room]
+        if not fitting:
+            return False
+        least = thrift.useful * pilot.nodes * (fitting[0].seconds + thrift.start_seconds)
+        return node_seconds(fitting) + thrift.spare >= least
 
     def _fill_holes(self, left: list[Demand]) -> list[Demand]:
         """Ask for what fits into open holes, the largest work first. Returns what is left to do after that."""
-        profiles = {site: filled(state) for site, state in self.machines.items() if self._room(site, state)}
+        profiles = {
+            site: filled(state)
+            for site, state in self.machines.items()
+            if self._room(site, state) and state.free >= min(queue.min_nodes for queue in state.queues)
+        }
         while left and profiles:
             offers = [offer for site, profile in profiles.items() if (offer := self._offer(site, profile, left))]
             if not offers:

@@ -1,7 +1,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
-from cwlbalsam.planner.packing import Demand, Thrift, best_shape, node_seconds, order, pack, without
+from cwlbalsam.planner.packing import Demand, Thrift, best_shape, fill, node_seconds, order, pack, without
 
 
 @st.composite
@@ -40,7 +41,16 @@ def test_the_best_shape_is_within_the_hole_and_as_useful_as_was_asked(
     if shape:
         assert least <= shape.nodes <= nodes
         assert shape.wall_seconds <= seconds
-        assert shape.packing.node_seconds >= 0.8 * shape.nodes * (shape.packing.seconds + 5)
+        assert shape.packing.node_seconds >= 0.8 * shape.nodes * (shape.packing.seconds + 5) - 1e-6
+
+
+@given(demands(), st.integers(1, 20), st.integers(1, 300), st.integers(1, 100))
+def test_plenty_of_work_fills_what_it_is_asked_to(wanted: list[Demand], nodes: int, wall: int, times: int) -> None:
+    much = [structs.replace(demand, count=demand.count * times) for demand in wanted]
+    packing = fill(nodes, wall, much)
+    assert packing.jobs + jobs(packing.left) == jobs(much)
+    assert packing.node_seconds <= nodes * packing.seconds
+    assert packing.seconds <= packing.wall_seconds <= wall
 
 
 def test_a_hole_that_is_too_wide_for_the_work_is_filled_in_part() -> None:
