@@ -10,8 +10,8 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
+from benchmarks.planner.page import Cell, Page, measured
 from benchmarks.planner.regressors import ernest, gaussian_process, least_squares
-from benchmarks.planner.tables import Cell, Table
 from cwlbalsam.planner.models.application import ApplicationModel
 from cwlbalsam.planner.models.observation import Observation, Setting
 
@@ -67,7 +67,7 @@ def split(runs: Runs, samples: int, draw: int, more_nodes: bool) -> tuple[list[i
     return seen.tolist(), rest.tolist()
 
 
-def measure(data: Path) -> Table:
+def measure(data: Path) -> Page:
     """The table of the page."""
     rows: list[list[Cell]] = []
     runs = read_runs(data)
@@ -79,7 +79,8 @@ def measure(data: Path) -> Table:
                     _one(group, *split(group, samples, draw, more_nodes), scores)
             what = "more nodes than seen" if more_nodes else "any configuration"
             rows += [[what, samples, name, *_figures(score)] for name, score in scores.items()]
-    return Table(
+    return Page(
+        title=TITLE,
         columns=[
             "predicted",
             "runs seen",
@@ -141,3 +142,6 @@ def _figures(score: Score) -> list[Cell]:
     inside = f"{100 * np.concatenate(score.inside).mean():.1f}" if score.inside else ""
     fit = 1000 * float(np.mean(score.fit_seconds))
     return [float(np.median(errors)), float(errors.mean()), float(np.mean(score.medians)), inside, fit]
+
+
+main = measured("models", measure)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from msgspec import Struct
 
-from benchmarks.planner.tables import Cell, Table
+from benchmarks.planner.page import Cell, Page, measured
 from cwlbalsam.planner.models.application import ApplicationModel
 from cwlbalsam.planner.models.observation import Observation, Prior, Setting, SiteSpeed
 
@@ -113,7 +113,7 @@ PEERS: dict[str, Callable[[Rows, float], float]] = {
 }
 
 
-def measure(data: Path) -> Table:
+def measure(data: Path) -> Page:
     """The table of the page."""
     slowness = read_slowness(data)
     errors: dict[str, list[float]] = defaultdict(list)
@@ -137,7 +137,8 @@ def measure(data: Path) -> Table:
         [name, *_figures(found), f"{100 * np.mean(inside):.1f}" if name == "cwlbalsam" else ""]
         for name, found in sorted(errors.items(), key=lambda item: float(np.median(item[1])))
     ]
-    return Table(
+    return Page(
+        title=TITLE,
         columns=["model", "median error %", "mean error %", "90 % of errors below %", "in the 90 % interval %"],
         rows=rows,
         notes=[
@@ -162,3 +163,6 @@ def _ours(seen: Rows, machine: str, speeds: dict[str, SiteSpeed], sizes: Sequenc
 def _figures(errors: list[float]) -> list[Cell]:
     percent = 100 * np.array(errors)
     return [float(np.median(percent)), float(percent.mean()), float(np.quantile(percent, 0.9))]
+
+
+main = measured("sites", measure)

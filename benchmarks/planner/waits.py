@@ -11,9 +11,9 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from benchmarks.planner.bmbp import Bmbp, Qbets
+from benchmarks.planner.page import Cell, Page, measured
 from benchmarks.planner.replay import conservative_start, easy_start
 from benchmarks.planner.swf import Log, read_log
-from benchmarks.planner.tables import Cell, Table
 from cwlbalsam.planner.queues.arrival import Arrival
 from cwlbalsam.planner.queues.wait import BOUND, WaitModel
 
@@ -144,7 +144,7 @@ def replay(log: Log) -> Said:
     return Said(points, bounds, spent)
 
 
-def measure(data: Path) -> Table:
+def measure(data: Path) -> Page:
     """The table of the page."""
     rows: list[list[Cell]] = []
     cost = []
@@ -157,7 +157,8 @@ def measure(data: Path) -> Table:
             point, bound = said.points.get(name), said.bounds.get(name)
             error = "" if point is None else f"{np.abs(point[WARM_UP:] - actual).mean() / actual.mean():.3f}"
             rows.append([place, name, error, *_figures(bound, actual)])
-    return Table(
+    return Page(
+        title=TITLE,
         columns=[
             "machine",
             "forecast",
@@ -185,3 +186,6 @@ def _figures(bound: Floats | None, actual: Floats) -> list[Cell]:
     short = actual - bound
     loss = np.maximum(BOUND * short, (BOUND - 1) * short).mean()
     return [f"{100 * (actual <= bound).mean():.1f}", f"{loss:,.0f}", f"{np.median(actual / bound):.3f}"]
+
+
+main = measured("waits", measure)

@@ -1,1 +1,1 @@
-"""When a batch job of given size would start."""
+"""Batch queues: free nodes over time, holes, the rules by which a scheduler fills them, and how long one waits."""
