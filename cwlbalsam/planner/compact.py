@@ -1,0 +1,305 @@
+"""A Problem as lists of numbers, with what the constraints rule out left out: what the inner loops work on."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from cwlbalsam.planner.problem import HOUR, Infeasible, Problem, Site, Work
+
+Matrix = list[list[float]]
+"""Seconds from a site (row) to another (column)."""
+
+
+@dataclass
+class Pool:
+    """A window, as bins of equal capacity: a job takes so many units of so many bins.
+
+    Where all options are of one grain, one bin does: of nodes, or of lanes of so many cores (lanes: a node's). Else each
+    node is a bin of its cores.
+    """
+
+    site: int
+    window: int
+    bins: int
+    capacity: int
+    opens: float
+    closes: float
+    lanes: int = 0  # per node, where a unit of the only bin is a lane; else 0
+
+
+@dataclass
+class Choices:
+    """Where and how a job can run, flat: all options of all works in all windows. node_seconds: cost."""
+
+    option: list[int] = field(default_factory=list)
+    site: list[int] = field(default_factory=list)
+    pool: list[int] = field(default_factory=list)
+    bins: list[int] = field(default_factory=list)
+    units: list[int] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+    cost: list[float] = field(default_factory=list)
+    nodes: list[int] = field(default_factory=list)
+    cores: list[int] = field(default_factory=list)
+
+
+@dataclass
+class Compact:
+    """parents: of each job, (job, datum or -1). moves: of each datum, between sites; None: it never moves."""
+
+    problem: Problem
+    pools: list[Pool]
+    choices: Choices
+    of_work: list[tuple[int, ...]]
+    work: list[int]
+    parents: list[list[tuple[int, int]]]
+    children: list[list[tuple[int, int]]]
+    external: list[tuple[int, ...]]
+    topological: list[int]
+    latency: Matrix
+    inverse: Matrix
+    shared: bool
+
+    def seconds_to_move(self, datum: int, source: int, target: int) -> float:
+        """Over a link that nobody else uses."""
+        return self.latency[source][target] + self.problem.data[datum].size_bytes * self.inverse[source][target]
+
+    def arrives(self, datum: int, target: int) -> float:
+        """When a datum that is there from the start can be at a site; nobody else using the links."""
+        sites = self.problem.data[datum].sites
+        return min((self.seconds_to_move(datum, source, target) for source in sites), default=0.0)
+
+
+def make_compact(problem: Problem) -> Compact:
+    """Raises Infeasible for a work that fits nowhere, ValueError for a Problem that makes no sense."""
+    _check_sense(problem)
+    wanted = {job.work for job in problem.jobs}
+    usable = [_usable(problem, work) if number in wanted else [] for number, work in enumerate(problem.works)]
+    pools, pools_of = _make_pools(problem, usable)
+    choices, of_work = _make_choices(problem, usable, pools, pools_of)
+    parents, children, external = _edges(problem)
+    latency, inverse = _matrices(problem)
+    return Compact(
+        problem=problem,
+        pools=pools,
+        choices=choices,
+        of_work=of_work,
+        work=[job.work for job in problem.jobs],
+        parents=parents,
+        children=children,
+        external=external,
+        topological=_topological(parents, children),
+        latency=latency,
+        inverse=inverse,
+        shared=any(link.shared for link in problem.links),
+    )
+
+
+def _check_sense(problem: Problem) -> None:
+    jobs, data, sites = len(problem.jobs), len(problem.data), len(problem.sites)
+    for job in problem.jobs:
+        if not 0 <= job.work < len(problem.works):
+            raise ValueError(f"{job.name}: no work {job.work}")
+        if any(not 0 <= datum < data for datum in job.inputs) or any(not 0 <= other < jobs for other in job.after):
+            raise ValueError(f"{job.name}: reads or follows what there is not")
+    for datum in problem.data:
+        if not -1 <= datum.producer < jobs or any(not 0 <= site < sites for site in datum.sites):
+            raise ValueError("a datum of a job or site that there is not")
+        if not 0 <= datum.size_bytes < math.inf:
+            raise ValueError("a datum of no size")
+    for work in problem.works:
+        for option in work.options:
+            if not 0 <= option.site < sites or option.nodes < 1 or not 0 <= option.seconds.median < math.inf:
+                raise ValueError(f"{work.name}: an option that makes no sense")
+            if not 0 <= option.cores <= problem.sites[option.site].cores:
+                raise ValueError(f"{work.name}: more cores than a node of {problem.sites[option.site].name} has")
+    for link in problem.links:
+        if not link.bytes_per_second > 0 or link.latency_seconds < 0:
+            raise ValueError("a link of no bandwidth")
+
+
+def _usable(problem: Problem, work: Work) -> list[int]:
+    """Options that fit a window of their site with the work's software, and are efficient enough."""
+    fits = [index for index, one in enumerate(work.options) if _fits(problem, work, index)]
+    if not fits:
+        raise _fits_nowhere(problem, work)
+    floor = problem.constraints.min_efficiency
+    smallest: dict[int, tuple[float, float]] = {}
+    for index in fits:
+        option = work.options[index]
+        size = option.nodes * (option.cores or problem.sites[option.site].cores)
+        mine = size, _cost(problem, work, index)
+        smallest[option.site] = min(smallest.get(option.site, mine), mine)
+    allowed = {site: cost * (1 + 1e-12) for site, (_, cost) in smallest.items()}
+    return [index for index in fits if _cost(problem, work, index) * floor <= allowed[work.options[index].site]]
+
+
+def _fits(problem: Problem, work: Work, index: int) -> bool:
+    option = work.options[index]
+    site = problem.sites[option.site]
+    seconds = option.seconds.quantile(problem.quantile)
+    large = any(one.nodes >= option.nodes and one.closes - max(one.opens, 0) >= seconds for one in site.windows)
+    return large and work.software <= site.software
+
+
+def _cost(problem: Problem, work: Work, index: int) -> float:
+    option = work.options[index]
+    cores = problem.sites[option.site].cores
+    return option.seconds.quantile(problem.quantile) * option.nodes * (option.cores or cores) / cores
+
+
+def _fits_nowhere(problem: Problem, work: Work) -> Infeasible:
+    lacking = [problem.sites[one.site] for one in work.options if not work.software <= problem.sites[one.site].software]
+    if len(lacking) == len(work.options):
+        names = ", ".join(sorted(work.software))
+        return Infeasible(f"{work.name} needs {names}, which no site has", limit="software")
+    short: list[tuple[float, str, float, float]] = []
+    for option in work.options:
+        site = problem.sites[option.site]
+        seconds = option.seconds.quantile(problem.quantile)
+        short += [
+            _shortfall(site, one.nodes, one.closes - max(one.opens, 0), option.nodes, seconds) for one in site.windows
+        ]
+    if not short:
+        return Infeasible(f"{work.name}: no site has nodes for it", limit="nodes", needed=1, allowed=0)
+    _, message, needed, allowed = min(short)
+    limit = "window" if "lasts" in message else "nodes"
+    return Infeasible(f"{work.name} fits no window of any site: {message}", limit=limit, needed=needed, allowed=allowed)
+
+
+def _shortfall(site: Site, nodes: int, lasts: float, wanted: int, seconds: float) -> tuple[float, str, float, float]:
+    if nodes < wanted:
+        return (1e9 + wanted - nodes, f"{site.name} has {nodes} nodes of the {wanted} it needs", wanted, nodes)
+    text = f"the best one, of {site.name}, lasts {lasts:.0f} s of the {seconds:.0f} s it needs"
+    return (seconds - lasts, text, seconds, lasts)
+
+
+def _make_pools(problem: Problem, usable: Sequence[Sequence[int]]) -> tuple[list[Pool], list[list[int]]]:
+    grains: list[set[int]] = [set() for _ in problem.sites]
+    for work, indexes in zip(problem.works, usable, strict=True):
+        for option in (work.options[index] for index in indexes):
+            cores = problem.sites[option.site].cores
+            grain = option.cores or cores
+            grains[option.site].add(grain if option.nodes == 1 or grain == cores else -1)
+    pools: list[Pool] = []
+    pools_of: list[list[int]] = []
+    for number, site in enumerate(problem.sites):
+        pools_of.append(list(range(len(pools), len(pools) + len(site.windows))))
+        for index, window in enumerate(site.windows):
+            bins, capacity, lanes = _shape(site.cores, window.nodes, grains[number])
+            pools.append(Pool(number, index, bins, capacity, max(window.opens, 0.0), window.closes, lanes))
+    return pools, pools_of
+
+
+def _shape(cores: int, nodes: int, grains: set[int]) -> tuple[int, int, int]:
+    """Bins, their capacity, and lanes a node."""
+    if grains <= {cores}:
+        return 1, nodes, 1
+    if nodes == 1:
+        return 1, cores, cores
+    if len(grains) == 1 and -1 not in grains:
+        lanes = cores // next(iter(grains))
+        return 1, nodes * lanes, lanes
+    return nodes, cores, 0
+
+
+def _make_choices(
+    problem: Problem, usable: Sequence[Sequence[int]], pools: Sequence[Pool], pools_of: Sequence[Sequence[int]]
+) -> tuple[Choices, list[tuple[int, ...]]]:
+    flat = Choices()
+    of_work: list[tuple[int, ...]] = []
+    for work, indexes in zip(problem.works, usable, strict=True):
+        first = len(flat.option)
+        for index in indexes:
+            option = work.options[index]
+            site = problem.sites[option.site]
+            seconds = option.seconds.quantile(problem.quantile)
+            for number in pools_of[option.site]:
+                window = site.windows[pools[number].window]
+                if window.nodes < option.nodes or window.closes - pools[number].opens < seconds:
+                    continue
+                bins, units = _units(pools[number], option.nodes, option.cores or site.cores, site.cores)
+                flat.option.append(index)
+                flat.site.append(option.site)
+                flat.pool.append(number)
+                flat.bins.append(bins)
+                flat.units.append(units)
+                flat.seconds.append(seconds)
+                flat.cost.append(_cost(problem, work, index))
+                flat.nodes.append(option.nodes)
+                flat.cores.append(option.cores or site.cores)
+        of_work.append(tuple(range(first, len(flat.option))))
+    return flat, of_work
+
+
+def _units(pool: Pool, nodes: int, cores: int, of_node: int) -> tuple[int, int]:
+    """How many bins, and how many units of each."""
+    if not pool.lanes:
+        return nodes, cores
+    if pool.lanes == pool.capacity == of_node:  # one node, its cores
+        return 1, cores
+    return 1, nodes
+
+
+def _edges(
+    problem: Problem,
+) -> tuple[list[list[tuple[int, int]]], list[list[tuple[int, int]]], list[tuple[int, ...]]]:
+    parents: list[list[tuple[int, int]]] = []
+    children: list[list[tuple[int, int]]] = [[] for _ in problem.jobs]
+    external: list[tuple[int, ...]] = []
+    producer = [one.producer for one in problem.data]
+    for number, job in enumerate(problem.jobs):
+        mine = [(producer[datum], datum) for datum in job.inputs if producer[datum] >= 0]
+        mine += [(other, -1) for other in job.after]
+        parents.append(mine)
+        external.append(tuple(datum for datum in job.inputs if producer[datum] < 0 and problem.data[datum].sites))
+        for other, datum in mine:
+            children[other].append((number, datum))
+    return parents, children, external
+
+
+def _matrices(problem: Problem) -> tuple[Matrix, Matrix]:
+    size = len(problem.sites)
+    latency = [[0.0 if row == column else math.inf for column in range(size)] for row in range(size)]
+    inverse = [[0.0] * size for _ in range(size)]
+    for link in problem.links:
+        if link.source != link.target:
+            latency[link.source][link.target] = link.latency_seconds
+            inverse[link.source][link.target] = 1 / link.bytes_per_second
+    return latency, inverse
+
+
+def _topological(parents: Sequence[Sequence[object]], children: Sequence[Sequence[tuple[int, int]]]) -> list[int]:
+    missing = [len(mine) for mine in parents]
+    order = [job for job, count in enumerate(missing) if not count]
+    for job in order:
+        for child, _ in children[job]:
+            missing[child] -= 1
+            if not missing[child]:
+                order.append(child)
+    if len(order) != len(parents):
+        raise ValueError("the jobs wait for each other in a circle")
+    return order
+
+
+def check_budgets(compact: Compact) -> None:
+    """Raises Infeasible if even the leanest choices break a budget; a job that fits one site only burdens that one."""
+    problem, choices = compact.problem, compact.choices
+    total = 0.0
+    confined = [0.0] * len(problem.sites)
+    for work in compact.work:
+        mine = compact.of_work[work]
+        leanest = min(choices.cost[one] for one in mine)
+        total += leanest
+        if len({choices.site[one] for one in mine}) == 1:
+            confined[choices.site[mine[0]]] += leanest
+    over = [(total, problem.constraints.node_seconds, "in all")]
+    over += [(used, site.node_seconds, f"at {site.name}") for used, site in zip(confined, problem.sites, strict=True)]
+    for needed, allowed, where in over:
+        if needed > allowed * (1 + 1e-9):
+            raise Infeasible(
+                f"the jobs need at least {needed / HOUR:.4g} node-hours {where}, "
+                f"{(needed - allowed) / HOUR:.4g} more than the {allowed / HOUR:.4g} that are allowed",
+                limit=f"node-hours {where}",
+                needed=needed,
+                allowed=allowed,
+            )
