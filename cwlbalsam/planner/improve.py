@@ -15,6 +15,7 @@ from cwlbalsam.planner.timing import Timing
 HEAT = float(os.environ.get("HEAT", "0.03"))
 PC = float(os.environ.get("PC", "0.5"))
 PO = float(os.environ.get("PO", "0.4"))
+PN = float(os.environ.get("PN", "0.5"))
 PK = float(os.environ.get("PK", "0.7"))
 """Temperature at the beginning, of the score: a plan 3 % worse passes with a probability of 1/e."""
 REACH = 200
@@ -45,6 +46,7 @@ class Annealing:
         self._random = random.Random(effort.seed)  # noqa: S311 - no secret
         self._timing = Timing(compact)
         self._parents = [frozenset(parent for parent, _ in mine) for mine in compact.parents]
+        self._near = [[other for other, datum in (*before, *behind) if datum >= 0] for before, behind in zip(compact.parents, compact.children, strict=True)]
         self._spent = _Spent(compact, draft.choice)
 
     def run(self, good_enough: float) -> None:
@@ -65,22 +67,21 @@ class Annealing:
                 heat = HEAT * best * (1 - part) ** 2
             self.evaluations += 1
             job = draw.choice(critical) if draw.random() < PK else draw.randrange(len(order))
-            changed = self._choose(job, choice) if draw.random() < PC else choice[job]
-            new_order = order
-            if changed == choice[job] or draw.random() < PO:
+            changes = self._choose(job, choice) if draw.random() < PC else {}
+            new_order, new_choice = order, choice
+            if not changes or draw.random() < PO:
                 new_order = self._reorder(order, job)
-            new_choice = choice
-            if changed != choice[job]:
+            if changes:
                 new_choice = choice.copy()
-                new_choice[job] = changed
-                self._spent.change(choice[job], changed)
-            elif new_order is order:
-                continue
+                for one, changed in changes.items():
+                    self._spent.change(choice[one], changed)
+                    new_choice[one] = changed
             makespan = timing.run(new_order, new_choice) if self._spent.allowed() else math.inf
             new_score = self._score(makespan)
             worse = new_score - score
             if worse > 0 and (not heat or draw.random() >= math.exp(-worse / heat)):
-                self._spent.change(changed, choice[job])
+                for one, changed in changes.items():
+                    self._spent.change(changed, choice[one])
                 continue
             order, choice, score = sorted(new_order, key=timing.starts.__getitem__), new_choice, new_score
             critical = timing.critical_path(choice)
@@ -105,9 +106,24 @@ class Annealing:
         late = max(0.0, makespan / problem.constraints.deadline - 1)
         return self._spent.total * (1 + 100 * late) + 100 * late
 
-    def _choose(self, job: int, choice: Sequence[int]) -> int:
-        mine = self._compact.of_work[self._compact.work[job]]
-        return self._random.choice(mine)
+    def _choose(self, job: int, choice: Sequence[int]) -> dict[int, int]:
+        """Another choice for a job, and often for some of its parents and children, to go with it to its new site."""
+        compact, draw = self._compact, self._random
+        changed = draw.choice(compact.of_work[compact.work[job]])
+        if changed == choice[job]:
+            return {}
+        changes = {job: changed}
+        site = compact.choices.site[changed]
+        while draw.random() < PN:
+            near = self._near[job]
+            if not near:
+                break
+            job = draw.choice(near)
+            here = [one for one in compact.of_work[compact.work[job]] if compact.choices.site[one] == site]
+            if job in changes or not here:
+                break
+            changes[job] = draw.choice(here)
+        return {job: changed for job, changed in changes.items() if changed != choice[job]}
 
     def _reorder(self, order: Sequence[int], job: int) -> list[int]:
         """A copy with the job elsewhere, mostly earlier, between its parents and its children."""

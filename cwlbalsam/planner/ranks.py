@@ -40,22 +40,6 @@ def by_rank(compact: Compact, ranks: Sequence[float]) -> list[int]:
     return sorted(compact.topological, key=_descending(ranks))
 
 
-def lower_bound(compact: Compact) -> float:
-    """Seconds that no plan can undercut: of the longest path, and of the work for all units together."""
-    ranks = least_ranks(compact, compact.of_work)
-    jobs = compact.problem.jobs
-    path = max((jobs[job].not_before + rank for job, rank in enumerate(ranks)), default=0.0)
-    opens = min((pool.opens for pool in compact.pools), default=0.0)
-    path = max(path, opens + max(ranks, default=0.0))
-    nodes = sum(
-        site.windows[0].nodes if len(site.windows) == 1 else sum(one.nodes for one in site.windows)
-        for site in compact.problem.sites
-    )
-    least = [min((compact.choices.cost[one] for one in mine), default=0.0) for mine in compact.of_work]
-    area = sum(least[work] for work in compact.work)
-    return max(path, opens + area / nodes if nodes else 0.0)
-
-
 def _mean_link(compact: Compact) -> tuple[float, float]:
     size = len(compact.latency)
     pairs = [(row, column) for row in range(size) for column in range(size) if row != column]

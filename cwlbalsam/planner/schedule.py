@@ -6,12 +6,13 @@ from collections.abc import Callable
 
 from msgspec.structs import replace
 
+from cwlbalsam.planner.bounds import lower_bound
 from cwlbalsam.planner.compact import Compact, check_budgets, make_compact
 from cwlbalsam.planner.improve import Annealing, Effort
 from cwlbalsam.planner.listing import Draft, Listing
 from cwlbalsam.planner.plan import Plan
 from cwlbalsam.planner.problem import HOUR, Infeasible, Problem
-from cwlbalsam.planner.ranks import by_rank, least_ranks, lower_bound, mean_ranks
+from cwlbalsam.planner.ranks import by_rank, least_ranks, mean_ranks
 from cwlbalsam.planner.record import record
 
 SEARCHED_JOBS = 3_000
