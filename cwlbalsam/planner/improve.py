@@ -16,6 +16,7 @@ HEAT = float(os.environ.get("HEAT", "0.03"))
 PC = float(os.environ.get("PC", "0.5"))
 PO = float(os.environ.get("PO", "0.4"))
 PN = float(os.environ.get("PN", "0.5"))
+NORM = float(os.environ.get("NORM", "1"))
 PK = float(os.environ.get("PK", "0.7"))
 """Temperature at the beginning, of the score: a plan 3 % worse passes with a probability of 1/e."""
 REACH = 200
@@ -83,7 +84,7 @@ class Annealing:
                 for one, changed in changes.items():
                     self._spent.change(changed, choice[one])
                 continue
-            order, choice, score = sorted(new_order, key=timing.starts.__getitem__), new_choice, new_score
+            order, choice, score = (sorted(new_order, key=timing.starts.__getitem__) if NORM else new_order), new_choice, new_score
             critical = timing.critical_path(choice)
             if score < best:
                 best = score

@@ -48,10 +48,16 @@ class Books:
 
     def allows(self, work: int, choice: int) -> bool:
         """Whether the rest can still be paid for."""
+        return self.shortfall(work, choice)[0] <= self.slack
+
+    def shortfall(self, work: int, choice: int) -> tuple[float, str, float, float]:
+        """Node-seconds that are lacking (negative: left over), of which budget, and needed and left of it."""
         cost, site = self.compact.choices.cost[choice], self.compact.choices.site[choice]
-        reserved = self.leanest[work] if self.only[work] == site else 0.0
-        fits = cost - reserved <= self.at_site[site] + self.slack
-        return fits and cost - self.leanest[work] <= self.spare + self.slack
+        left = self.at_site[site] + (self.leanest[work] if self.only[work] == site else 0.0)
+        in_all = self.spare + self.leanest[work]
+        if left < in_all:
+            return cost - left, f"at {self.compact.problem.sites[site].name}", cost, left
+        return cost - in_all, "in all", cost, in_all
 
     def spend(self, work: int, choice: int) -> None:
         cost, site = self.compact.choices.cost[choice], self.compact.choices.site[choice]
@@ -138,14 +144,15 @@ class Listing:
         name = compact.problem.jobs[job].name
         paid = [one for one in mine if not self._books.limited or self._books.allows(compact.work[job], one)]
         if not paid:
-            needed = min(compact.choices.cost[one] for one in mine)
-            sites = sorted({compact.choices.site[one] for one in mine})
-            left = max(self._books.at_site[site] for site in sites)
-            names = ", ".join(compact.problem.sites[site].name for site in sites)
-            message = (
-                f"{name} needs {needed / HOUR:.4g} node-hours, but only {max(left, 0) / HOUR:.4g} are left at {names}"
+            short = (self._books.shortfall(compact.work[job], one) for one in mine)
+            _, where, needed, left = min(short, key=lambda one: one[0])
+            return Infeasible(
+                f"{name} needs {needed / HOUR:.4g} node-hours, but the other jobs leave only {left / HOUR:.4g} {where}",
+                limit=f"node-hours {where}",
+                needed=needed,
+                allowed=left,
+                proven=False,
             )
-            return Infeasible(message, limit="node-hours", needed=needed, allowed=max(left, 0.0), proven=False)
         if all(self._links.ready(job, compact.choices.site[one], self._ends, self._where) == math.inf for one in paid):
             return Infeasible(
                 f"{name}: no link leads from its data to a site that can run it", limit="links", proven=False

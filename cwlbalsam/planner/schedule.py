@@ -132,4 +132,4 @@ def _check_deadline(problem: Problem, seconds: float, *, proven: bool) -> None:
 
 
 def _time(seconds: float) -> str:
-    return f"{seconds:.3g} s" if seconds < 120 else f"{seconds / HOUR:.4g} h"
+    return f"{seconds:.3g} s" if seconds < HOUR else f"{seconds / HOUR:.4g} h"
