@@ -40,7 +40,9 @@ def make_problem(shape: str, jobs: int) -> Problem:
     works: list[Work] = []
 
     def work(seconds: float) -> int:
-        works.append(Work(f"work{len(works)}", tuple(Option(s, Duration(seconds / v)) for s, (_, v) in enumerate(SITES))))
+        works.append(
+            Work(f"work{len(works)}", tuple(Option(s, Duration(seconds / v)) for s, (_, v) in enumerate(SITES)))
+        )
         return len(works) - 1
 
     def add(kind: int, inputs: tuple[int, ...]) -> int:

@@ -84,7 +84,9 @@ def main(data: Path, results: Path, seconds: float, every: int, prove: float) ->
                 "by list: bottom-level list scheduling alone, to the same optimum; optimal: plans that reach it",
                 "every plan has passed the checker",
             ),
-            samples=[json.loads(json.dumps({name: getattr(one, name) for name in one.__struct_fields__})) for one in samples],
+            samples=[
+                json.loads(json.dumps({name: getattr(one, name) for name in one.__struct_fields__})) for one in samples
+            ],
         ),
         results,
     )
@@ -134,7 +136,9 @@ def _prove(samples: Sequence[Sample], graphs: dict[str, Graph], limit: float) ->
     done = subprocess.run([python, script], input=text, capture_output=True, text=True, check=True)
     for one, (_, bound) in zip(samples, json.loads(done.stdout), strict=True):
         if bound > one.planned + 1e-6:
-            raise click.ClickException(f"{one.graph}: CP-SAT's bound {bound} is above a valid schedule of {one.planned}")
+            raise click.ClickException(
+                f"{one.graph}: CP-SAT's bound {bound} is above a valid schedule of {one.planned}"
+            )
         one.proven = bound
 
 

@@ -46,7 +46,9 @@ class Sample(Struct, frozen=True, kw_only=True):
 @results_option
 @click.option("--seconds", default=1.8, show_default=True, help="For the search, a plan.")
 @click.option("--draws", default=3, show_default=True, help="Sets of four hosts, speeds and links drawn at random.")
-@click.option("--long", "long_seconds", default=0.0, help="Only look for better plans, for so long each, and keep them.")
+@click.option(
+    "--long", "long_seconds", default=0.0, help="Only look for better plans, for so long each, and keep them."
+)
 @click.option("--seeds", default=3, show_default=True, help="Searches each, with --long.")
 def main(data: Path, results: Path, seconds: float, draws: int, long_seconds: float, seeds: int) -> None:
     """The workflow executions at communication-to-computation 1 and 0.2."""
@@ -112,9 +114,7 @@ def make_problem(case: Case) -> Problem:
 def as_plan(problem: Problem, case: Case, schedule: Schedule) -> Plan:
     """A peer's schedule, for the checker."""
     placements = [
-        Placement(
-            site=host, window=0, option=host, nodes=(0,), cores=1, start=start, end=end, node_seconds=end - start
-        )
+        Placement(site=host, window=0, option=host, nodes=(0,), cores=1, start=start, end=end, node_seconds=end - start)
         for host, start, end in zip(schedule.host, schedule.start, schedule.end, strict=True)
     ]
     transfers = []

@@ -46,7 +46,9 @@ def area_bound(compact: Compact) -> float:
         busy = [spent / size if size else 0.0 for spent, size in zip(load, nodes, strict=True)]
         mean = max(total, 1e-300)
         step = 0.3 / (number + 1)
-        prices = [price * (1 + step * min(max(one / mean - 1, -1.0), 1.0)) for price, one in zip(prices, busy, strict=True)]
+        prices = [
+            price * (1 + step * min(max(one / mean - 1, -1.0), 1.0)) for price, one in zip(prices, busy, strict=True)
+        ]
     return best
 
 

@@ -1,7 +1,6 @@
 """Local search: simulated annealing over the order of the jobs and the choice for each of them."""
 
 import math
-import os
 import random
 import time
 from collections.abc import Callable, Sequence
@@ -12,17 +11,20 @@ from cwlbalsam.planner.compact import Compact
 from cwlbalsam.planner.listing import Draft
 from cwlbalsam.planner.timing import Timing
 
-HEAT = float(os.environ.get("HEAT", "0.03"))
-PC = float(os.environ.get("PC", "0.5"))
-PO = float(os.environ.get("PO", "0.4"))
-PN = float(os.environ.get("PN", "0.5"))
-NORM = float(os.environ.get("NORM", "1"))
-PK = float(os.environ.get("PK", "0.7"))
-"""Temperature at the beginning, of the score: a plan 3 % worse passes with a probability of 1/e."""
+HEAT = 0.02
+"""Temperature at the beginning, of the score: a plan 2 % worse passes with a probability of 1/e."""
+CRITICAL = 0.7
+"""Of the jobs that are moved: taken from a critical path."""
+CHANGED, MOVED = 0.5, 0.7
+"""Probabilities of another choice for a job, and of another place in the order beside it (without it: always)."""
+EARLIER = 0.8
+"""Of the moves in the order: to an earlier place."""
 REACH = 200
 """Places in the order that a job is moved by, at most."""
 BATCH = 16
 """Evaluations between two looks at the clock."""
+TRIMMING = 0.1
+"""Of the effort: kept for giving back nodes that buy no time."""
 
 
 class Effort(Struct, frozen=True):
@@ -47,57 +49,87 @@ class Annealing:
         self._random = random.Random(effort.seed)  # noqa: S311 - no secret
         self._timing = Timing(compact)
         self._parents = [frozenset(parent for parent, _ in mine) for mine in compact.parents]
-        self._near = [[other for other, datum in (*before, *behind) if datum >= 0] for before, behind in zip(compact.parents, compact.children, strict=True)]
         self._spent = _Spent(compact, draft.choice)
+        self._started = clock()
 
     def run(self, good_enough: float) -> None:
         """Search until the effort is spent, or the score is as low as this."""
-        started = self._clock()
+        self._started = self._clock()
         order, choice = self.draft.order, self.draft.choice
-        timing, compact, draw = self._timing, self._compact, self._random
+        timing, draw = self._timing, self._random
         score = best = self._score(timing.run(order, choice))
         if best == math.inf or not order:
             return
+        timing.keep()
         critical = timing.critical_path(choice)
         heat = 0.0
         while best > good_enough:
             if self.evaluations % BATCH == 0:
-                part = self._part(started)
+                part = self._part() / (1 - TRIMMING)
                 if part >= 1:
                     break
                 heat = HEAT * best * (1 - part) ** 2
-            self.evaluations += 1
-            job = draw.choice(critical) if draw.random() < PK else draw.randrange(len(order))
-            changes = self._choose(job, choice) if draw.random() < PC else {}
-            new_order, new_choice = order, choice
-            if not changes or draw.random() < PO:
-                new_order = self._reorder(order, job)
-            if changes:
-                new_choice = choice.copy()
-                for one, changed in changes.items():
-                    self._spent.change(choice[one], changed)
-                    new_choice[one] = changed
-            makespan = timing.run(new_order, new_choice) if self._spent.allowed() else math.inf
-            new_score = self._score(makespan)
+            job = draw.choice(critical) if draw.random() < CRITICAL else draw.randrange(len(order))
+            changed = choice[job]
+            if draw.random() < CHANGED:
+                changed = draw.choice(self._compact.of_work[self._compact.work[job]])
+            new_order, same = order, order.index(job)
+            if changed == choice[job] or draw.random() < MOVED:
+                new_order, same = self._reorder(order, same)
+            new_choice = self._with(choice, job, changed)
+            new_score, makespan = self._try(new_order, new_choice, same)
             worse = new_score - score
             if worse > 0 and (not heat or draw.random() >= math.exp(-worse / heat)):
-                for one, changed in changes.items():
-                    self._spent.change(changed, choice[one])
+                timing.drop()
+                self._spent.change(changed, choice[job])
                 continue
-            order, choice, score = (sorted(new_order, key=timing.starts.__getitem__) if NORM else new_order), new_choice, new_score
+            timing.keep()
+            order, choice, score = new_order, new_choice, new_score
             critical = timing.critical_path(choice)
             if score < best:
                 best = score
                 self.draft = Draft(order, choice, makespan)
 
-    def trim(self, good_enough: float) -> None:
-        """Give back nodes that buy no time: cheaper choices for single jobs, as long as the score gets no worse."""
+    def trim(self) -> None:
+        """Give back nodes that buy no time: the leanest choice for each job that makes the score no worse."""
+        order, choice, makespan = self.draft.order, self.draft.choice, self.draft.makespan
+        self._spent = _Spent(self._compact, choice)
+        costs = self._compact.choices.cost
+        score = self._score(self._timing.run(order, choice))
+        for place, job in enumerate(order):
+            mine = self._compact.of_work[self._compact.work[job]]
+            for cheaper in sorted((one for one in mine if costs[one] < costs[choice[job]]), key=costs.__getitem__):
+                if score == math.inf or self._part() >= 1:
+                    return
+                self._timing.keep()
+                new_choice = self._with(choice, job, cheaper)
+                new_score, new_makespan = self._try(order, new_choice, place)
+                if new_score <= score:
+                    choice, score, makespan = new_choice, new_score, new_makespan
+                    break
+                self._timing.drop()
+                self._spent.change(cheaper, choice[job])
+            self.draft = Draft(order, choice, makespan)
 
-    def _part(self, started: float) -> float:
+    def _with(self, choice: list[int], job: int, changed: int) -> list[int]:
+        if changed == choice[job]:
+            return choice
+        self._spent.change(choice[job], changed)
+        new = choice.copy()
+        new[job] = changed
+        return new
+
+    def _try(self, order: Sequence[int], choice: Sequence[int], same: int) -> tuple[float, float]:
+        """Score and makespan. same: so many jobs at the beginning are as in what was kept."""
+        self.evaluations += 1
+        makespan = self._timing.run(order, choice, same) if self._spent.allowed() else math.inf
+        return self._score(makespan), makespan
+
+    def _part(self) -> float:
         effort = self._effort
         part = self.evaluations / effort.evaluations if effort.evaluations else 1.0
         if effort.seconds < math.inf:
-            part = max(part, (self._clock() - started) / effort.seconds if effort.seconds > 0 else 1.0)
+            part = max(part, (self._clock() - self._started) / effort.seconds if effort.seconds > 0 else 1.0)
         return part
 
     def _score(self, makespan: float) -> float:
@@ -107,46 +139,23 @@ class Annealing:
         late = max(0.0, makespan / problem.constraints.deadline - 1)
         return self._spent.total * (1 + 100 * late) + 100 * late
 
-    def _choose(self, job: int, choice: Sequence[int]) -> dict[int, int]:
-        """Another choice for a job, and often for some of its parents and children, to go with it to its new site."""
-        compact, draw = self._compact, self._random
-        changed = draw.choice(compact.of_work[compact.work[job]])
-        if changed == choice[job]:
-            return {}
-        changes = {job: changed}
-        site = compact.choices.site[changed]
-        while draw.random() < PN:
-            near = self._near[job]
-            if not near:
-                break
-            job = draw.choice(near)
-            here = [one for one in compact.of_work[compact.work[job]] if compact.choices.site[one] == site]
-            if job in changes or not here:
-                break
-            changes[job] = draw.choice(here)
-        return {job: changed for job, changed in changes.items() if changed != choice[job]}
-
-    def _reorder(self, order: Sequence[int], job: int) -> list[int]:
-        """A copy with the job elsewhere, mostly earlier, between its parents and its children."""
-        parents = self._parents
-        place = order.index(job)
-        new = list(order)
-        if self._random.random() < 0.8:
-            mine = parents[job]
-            last = max(0, place - REACH)
-            low = place
-            while low > last and order[low - 1] not in mine:
-                low -= 1
-            target = self._random.randint(low, place)
+    def _reorder(self, order: list[int], place: int) -> tuple[list[int], int]:
+        """A copy with the job of a place elsewhere between its parents and its children, and from where it differs."""
+        job, parents = order[place], self._parents
+        if self._random.random() < EARLIER:
+            first, target = max(0, place - REACH), place
+            while target > first and order[target - 1] not in parents[job]:
+                target -= 1
+            target = self._random.randint(target, place)
         else:
-            last = min(len(order) - 1, place + REACH)
-            high = place
-            while high < last and job not in parents[order[high + 1]]:
-                high += 1
-            target = self._random.randint(place, high)
+            last, target = min(len(order) - 1, place + REACH), place
+            while target < last and job not in parents[order[target + 1]]:
+                target += 1
+            target = self._random.randint(place, target)
+        new = order.copy()
         del new[place]
         new.insert(target, job)
-        return new
+        return new, min(place, target)
 
 
 class _Spent:

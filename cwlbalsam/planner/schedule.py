@@ -17,6 +17,8 @@ from cwlbalsam.planner.record import record
 
 SEARCHED_JOBS = 3_000
 """A plan of more jobs is not improved: a single evaluation takes too long for a search to get anywhere."""
+LISTED_TWICE = 20_000
+"""A list by a second rule gains little where there are more jobs."""
 SHARERS = (0.0, 1.0, 4.0, 16.0, math.inf)
 """How many jobs are taken to share the nodes when sizes are chosen: none (the fastest size) to many (the leanest)."""
 
@@ -40,6 +42,7 @@ def make_plan(problem: Problem, effort: Effort | None = None, clock: Callable[[]
         left = max(effort.seconds - (clock() - started), 0.0)
         search = Annealing(compact, draft, replace(effort, seconds=left), clock)
         search.run(_good_enough(compact, bound))
+        search.trim()
         draft, evaluations = search.draft, search.evaluations
     plan = record(compact, draft.order, draft.choice)
     _check_deadline(problem, plan.makespan, proven=False)
@@ -55,7 +58,7 @@ def first_draft(compact: Compact) -> Draft:
         if tuple(allowed) in seen:
             continue
         seen.add(tuple(allowed))
-        for ranks in (mean_ranks, least_ranks):
+        for ranks in (mean_ranks, least_ranks)[: 2 if len(compact.work) <= LISTED_TWICE else 1]:
             try:
                 drafts.append(Listing(compact, allowed).run(by_rank(compact, ranks(compact, allowed))))
             except Infeasible as error:

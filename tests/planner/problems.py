@@ -53,7 +53,9 @@ def problems(draw: st.DrawFn, most_jobs: int = 12, shared: bool | None = None) -
     pairs = [(a, b) for a in range(len(places)) for b in range(len(places)) if a != b]
     share = draw(st.booleans()) if shared is None else shared
     links = tuple(Link(a, b, draw(NUMBERS), draw(st.sampled_from([0.0, 1.0])), shared=share) for a, b in pairs)
-    always_open = all(len(site.windows) == 1 for site in places)  # else the smallest size may fit none but a short window
+    always_open = all(
+        len(site.windows) == 1 for site in places
+    )  # else the smallest size may fit none but a short window
     floor = draw(st.sampled_from([0.0, 0.0, 0.5, 0.9])) if always_open else 0.0
     return Problem(
         jobs=tuple(jobs),
