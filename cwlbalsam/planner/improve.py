@@ -19,6 +19,10 @@ CHANGED, MOVED = 0.5, 0.7
 """Probabilities of another choice for a job, and of another place in the order beside it (without it: always)."""
 EARLIER = 0.8
 """Of the moves in the order: to an earlier place."""
+SWAPPED, NEAR = 0.4, 15
+"""Of the changed choices: two jobs swap sites, so that the load stays even; they are so many places apart at most."""
+ROUNDS = 4
+"""The best plan is heated up again so often: that leads further than cooling down once, and slower."""
 REACH = 200
 """Places in the order that a job is moved by, at most."""
 BATCH = 16
@@ -51,6 +55,11 @@ class Annealing:
         self._parents = [frozenset(parent for parent, _ in mine) for mine in compact.parents]
         self._spent = _Spent(compact, draft.choice)
         self._started = clock()
+        costs = compact.choices.cost
+        dearest = [max((costs[one] for one in mine), default=0.0) for mine in compact.of_work]
+        self._dearest = math.fsum(
+            dearest[work] for work in compact.work
+        )  # so what is late is worse than all that is not
 
     def run(self, good_enough: float) -> None:
         """Search until the effort is spent, or the score is as low as this."""
@@ -62,32 +71,38 @@ class Annealing:
             return
         timing.keep()
         critical = timing.critical_path(choice)
-        heat = 0.0
+        heat, turn = 0.0, 0
         while best > good_enough:
             if self.evaluations % BATCH == 0:
-                part = self._part() / (1 - TRIMMING)
-                if part >= 1:
+                part = self._part() / (1 - TRIMMING) * ROUNDS
+                if part >= ROUNDS:
                     break
-                heat = HEAT * best * (1 - part) ** 2
+                if int(part) > turn:
+                    turn = int(part)
+                    order, choice, score = self.draft.order, self.draft.choice, best
+                    self._spent = _Spent(self._compact, choice)
+                    timing.run(order, choice)
+                    timing.keep()
+                    critical = timing.critical_path(choice)
+                heat = HEAT * best * (1 - part + turn) ** 2
             job = draw.choice(critical) if draw.random() < CRITICAL else draw.randrange(len(order))
-            changed = choice[job]
-            if draw.random() < CHANGED:
-                changed = draw.choice(self._compact.of_work[self._compact.work[job]])
-            new_order, same = order, order.index(job)
-            if changed == choice[job] or draw.random() < MOVED:
-                new_order, same = self._reorder(order, same)
-            new_choice = self._with(choice, job, changed)
+            changes = self._change(order, choice, job) if draw.random() < CHANGED else {}
+            new_order, same = order, min(map(order.index, (job, *changes)))
+            if not changes or draw.random() < MOVED:
+                new_order, first = self._reorder(order, order.index(job))
+                same = min(same, first)
+            new_choice = self._with(choice, changes)
             new_score, makespan = self._try(new_order, new_choice, same)
             worse = new_score - score
             if worse > 0 and (not heat or draw.random() >= math.exp(-worse / heat)):
                 timing.drop()
-                self._spent.change(changed, choice[job])
+                self._take_back(choice, changes)
                 continue
             timing.keep()
             order, choice, score = new_order, new_choice, new_score
             critical = timing.critical_path(choice)
-            if score < best:
-                best = score
+            if new_score < best:
+                best = new_score
                 self.draft = Draft(order, choice, makespan)
 
     def trim(self) -> None:
@@ -96,28 +111,48 @@ class Annealing:
         self._spent = _Spent(self._compact, choice)
         costs = self._compact.choices.cost
         score = self._score(self._timing.run(order, choice))
+        self._timing.keep()
         for place, job in enumerate(order):
             mine = self._compact.of_work[self._compact.work[job]]
             for cheaper in sorted((one for one in mine if costs[one] < costs[choice[job]]), key=costs.__getitem__):
                 if score == math.inf or self._part() >= 1:
                     return
-                self._timing.keep()
-                new_choice = self._with(choice, job, cheaper)
+                new_choice = self._with(choice, {job: cheaper})
                 new_score, new_makespan = self._try(order, new_choice, place)
                 if new_score <= score:
+                    self._timing.keep()
                     choice, score, makespan = new_choice, new_score, new_makespan
                     break
                 self._timing.drop()
-                self._spent.change(cheaper, choice[job])
+                self._take_back(choice, {job: cheaper})
             self.draft = Draft(order, choice, makespan)
 
-    def _with(self, choice: list[int], job: int, changed: int) -> list[int]:
-        if changed == choice[job]:
+    def _change(self, order: list[int], choice: list[int], job: int) -> dict[int, int]:
+        """Another choice for a job; often it changes places with a job near it in the order."""
+        choices, of_work, work, draw = self._compact.choices, self._compact.of_work, self._compact.work, self._random
+        changed = draw.choice(of_work[work[job]])
+        if draw.random() < SWAPPED:
+            place = order.index(job)
+            other = order[draw.randint(max(0, place - NEAR), min(len(order) - 1, place + NEAR))]
+            here, there = choices.site[choice[job]], choices.site[choice[other]]
+            mine = [one for one in of_work[work[job]] if choices.site[one] == there]
+            others = [one for one in of_work[work[other]] if choices.site[one] == here]
+            if here != there and mine and others:
+                return {job: draw.choice(mine), other: draw.choice(others)}
+        return {job: changed} if changed != choice[job] else {}
+
+    def _with(self, choice: list[int], changes: dict[int, int]) -> list[int]:
+        if not changes:
             return choice
-        self._spent.change(choice[job], changed)
         new = choice.copy()
-        new[job] = changed
+        for job, changed in changes.items():
+            self._spent.change(choice[job], changed)
+            new[job] = changed
         return new
+
+    def _take_back(self, choice: list[int], changes: dict[int, int]) -> None:
+        for job, changed in changes.items():
+            self._spent.change(changed, choice[job])
 
     def _try(self, order: Sequence[int], choice: Sequence[int], same: int) -> tuple[float, float]:
         """Score and makespan. same: so many jobs at the beginning are as in what was kept."""
@@ -136,8 +171,9 @@ class Annealing:
         problem = self._compact.problem
         if problem.objective == "time":
             return makespan
-        late = max(0.0, makespan / problem.constraints.deadline - 1)
-        return self._spent.total * (1 + 100 * late) + 100 * late
+        if makespan <= problem.constraints.deadline:
+            return self._spent.total
+        return self._spent.total + self._dearest * makespan / problem.constraints.deadline
 
     def _reorder(self, order: list[int], place: int) -> tuple[list[int], int]:
         """A copy with the job of a place elsewhere between its parents and its children, and from where it differs."""
