@@ -100,8 +100,10 @@ def main(results: Path, jobs: str) -> None:
             columns=("case", "seconds", "µs a job", "MiB", "bytes a job", "to bound", "check s"),
             rows=rows,
             remarks=(
-                "scatter: chains of three alike jobs, and one that gathers; layers: all unlike, three random parents each",
-                "seconds: of the processor; MiB: what planning added to the process; to bound: makespan to a bound that no plan can undercut",
+                "scatter: chains of three alike jobs, and one that gathers",
+                "layers: all unlike, with three random parents each",
+                "seconds: of the processor; MiB: what planning added to the process",
+                "to bound: makespan to a bound that no plan can undercut",
                 "no local search; every plan has passed the checker",
             ),
             samples=[msgspec.to_builtins(one) for one in samples],

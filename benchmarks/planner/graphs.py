@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import click
+import msgspec
 from msgspec import Struct
 
 from benchmarks.peers import default_cache
@@ -78,16 +79,13 @@ def main(data: Path, results: Path, seconds: float, every: int, prove: float) ->
             columns=COLUMNS,
             rows=[*rows, _row(samples, "all")],
             remarks=(
-                "recorded: the optima that come with the data; some are *too low*: CP-SAT proves that no schedule of the "
-                "graph is as short",
+                "recorded: the optima that come with the data; some are *too low*: CP-SAT proves that none is as short",
                 "optimum: the recorded one, or the bound that CP-SAT has proven where that is higher",
                 "by list: bottom-level list scheduling alone, to the same optimum; optimal: plans that reach it",
                 "seconds: of the processor, which limits the search, too: wall time where nothing else runs",
                 "every plan has passed the checker",
             ),
-            samples=[
-                json.loads(json.dumps({name: getattr(one, name) for name in one.__struct_fields__})) for one in samples
-            ],
+            samples=[msgspec.to_builtins(one) for one in samples],
         ),
         results,
     )

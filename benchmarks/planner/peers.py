@@ -69,7 +69,7 @@ def heft(case: Case) -> Schedule:
 
 
 def cpop(case: Case) -> Schedule:
-    """Topcuoglu, Hariri, Wu 2002: the critical path on the host that is fastest for it, the others where they end first."""
+    """Topcuoglu, Hariri, Wu 2002: the critical path on its fastest host, the others where they end first."""
     upward, downward = _upward(case), _downward(case)
     rank = [up + down for up, down in zip(upward, downward, strict=True)]
     longest = max(rank)

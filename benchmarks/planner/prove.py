@@ -7,10 +7,10 @@ input, prints [[least known, proven bound], ...]. Durations are whole numbers.
 import json
 import sys
 
-from ortools.sat.python import cp_model
+from ortools.sat.python import cp_model  # type: ignore[import-not-found,unused-ignore]
 
 
-def prove(seconds, parents, processors, limit):  # type: ignore[no-untyped-def]  # noqa: D103
+def prove(seconds: list[int], parents: list[list[int]], processors: int, limit: float) -> tuple[float, float]:
     model = cp_model.CpModel()
     horizon = sum(seconds)
     makespan = model.new_int_var(0, horizon, "")

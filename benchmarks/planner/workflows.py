@@ -52,6 +52,7 @@ class Sample(Struct, frozen=True, kw_only=True):
 @click.option("--seeds", default=3, show_default=True, help="Searches each, with --long.")
 def main(data: Path, results: Path, seconds: float, draws: int, long_seconds: float, seeds: int) -> None:
     """The workflow executions at communication-to-computation 1 and 0.2."""
+    results.mkdir(parents=True, exist_ok=True)
     path = results / BEST
     best = msgspec.json.decode(path.read_bytes(), type=dict[str, float]) if path.exists() else {}
     samples: list[Sample] = []
@@ -88,7 +89,7 @@ def make_case(execution: Execution, ratio: float, draw: int) -> Case:
 
 
 def make_problem(case: Case) -> Problem:
-    """Each host a site of one node; each edge a datum of its own; links that nobody shares, as the literature has it."""
+    """Each host a site of one node; each edge a datum of its own; nobody shares a link, as the literature has it."""
     data: list[Data] = []
     jobs = []
     for task, parents in enumerate(case.parents):

@@ -23,8 +23,8 @@ def area_bound(compact: Compact) -> float:
     """Seconds that the nodes of all sites need for the work if it could be split at will.
 
     By duality: with a price of a node-second at each site such that a second of all nodes costs 1, no distribution of
-    the work takes fewer seconds than what the work costs where it is cheapest. The prices are looked for by raising those
-    of overloaded sites.
+    the work takes fewer seconds than what the work costs where it is cheapest. The prices are looked for by raising
+    those of overloaded sites.
     """
     counts = Counter(compact.work)
     costs = [(count, _cheapest(compact, work)) for work, count in counts.items()]

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from itertools import pairwise
 
 from cwlbalsam.planner.plan import Placement, Plan
 from cwlbalsam.planner.problem import Problem, Work
@@ -103,7 +104,7 @@ class _Checker:
                 over.setdefault((moved.source, moved.target), []).append((moved.start, moved.end))
         for pair, times in over.items():
             times.sort()
-            if any(after[0] < before[1] - self.slack for before, after in zip(times, times[1:], strict=False)):
+            if any(after[0] < before[1] - self.slack for before, after in pairwise(times)):
                 yield f"two transfers at once over the link {pair}"
 
     def starts(self) -> Iterator[str]:

@@ -14,8 +14,8 @@ Matrix = list[list[float]]
 class Pool:
     """A window, as bins of equal capacity: a job takes so many units of so many bins.
 
-    Where all options are of one grain, one bin does: of nodes, or of lanes of so many cores (lanes: a node's). Else each
-    node is a bin of its cores.
+    Where all options are of one grain, one bin does: of nodes, or of lanes of so many cores (lanes: a node's). Else
+    each node is a bin of its cores.
     """
 
     site: int

@@ -12,7 +12,6 @@ from cwlbalsam.planner.bins import append_in
 from cwlbalsam.planner.compact import Compact, Matrix
 from cwlbalsam.planner.links import Links
 
-
 _Mark = tuple[float, list[list[float]]]
 """The makespan so far, and of each pool, when each of its units gets free."""
 STRIDE = 16
