@@ -35,6 +35,8 @@ def take_in(bins: Sequence[Profile], start: float, seconds: float, units: int, c
 
 def append_in(bins: Sequence[list[float]], ready: float, units: int, count: int) -> tuple[float, list[int]]:
     """When a job could start behind all others, and in which bins. bins: of each unit, when it is free, sorted."""
+    if not units:
+        return ready, []
     start = sorted(one[units - 1] if len(one) >= units else float("inf") for one in bins)[count - 1]
     start = max(start, ready)
     fit = [number for number, one in enumerate(bins) if one[units - 1] <= start]

@@ -56,7 +56,8 @@ class _Checker:
             seconds = option.seconds.quantile(self.problem.quantile)
             if not abs(placed.end - placed.start - seconds) <= self.slack:
                 yield f"{job.name}: takes {placed.end - placed.start} s instead of {seconds}"
-            if placed.start < max(window.opens, 0.0) - self.slack or placed.end > window.closes + self.slack:
+            opens, closes = max(window.opens, 0.0) - self.slack, window.closes + self.slack
+            if option.nodes and not (opens <= placed.start and placed.end <= closes):
                 yield f"{job.name}: outside of its window"
 
     def overlaps(self) -> Iterator[str]:
@@ -152,7 +153,7 @@ class _Checker:
             seconds = option.seconds.quantile(self.problem.quantile)
             cores = option.nodes * (option.cores or site.cores)
             fits = (one.nodes >= option.nodes and one.closes - max(one.opens, 0.0) >= seconds for one in site.windows)
-            if option.site == number and any(fits):
+            if option.site == number and (not option.nodes or any(fits)):
                 yield cores, cores * seconds
 
     def _node_seconds(self, placed: Placement) -> float:

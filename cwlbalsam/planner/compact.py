@@ -108,7 +108,7 @@ def _check_sense(problem: Problem) -> None:
             raise ValueError("a datum of no size")
     for work in problem.works:
         for option in work.options:
-            if not 0 <= option.site < sites or option.nodes < 1 or not 0 <= option.seconds.median < math.inf:
+            if not 0 <= option.site < sites or option.nodes < 0 or not 0 <= option.seconds.median < math.inf:
                 raise ValueError(f"{work.name}: an option that makes no sense")
             if not 0 <= option.cores <= problem.sites[option.site].cores:
                 raise ValueError(f"{work.name}: more cores than a node of {problem.sites[option.site].name} has")
@@ -137,7 +137,9 @@ def _fits(problem: Problem, work: Work, index: int) -> bool:
     option = work.options[index]
     site = problem.sites[option.site]
     seconds = option.seconds.quantile(problem.quantile)
-    large = any(one.nodes >= option.nodes and one.closes - max(one.opens, 0) >= seconds for one in site.windows)
+    large = not option.nodes or any(
+        one.nodes >= option.nodes and one.closes - max(one.opens, 0) >= seconds for one in site.windows
+    )
     return large and work.software <= site.software
 
 
@@ -176,7 +178,7 @@ def _shortfall(site: Site, nodes: int, lasts: float, wanted: int, seconds: float
 def _make_pools(problem: Problem, usable: Sequence[Sequence[int]]) -> tuple[list[Pool], list[list[int]]]:
     grains: list[set[int]] = [set() for _ in problem.sites]
     for work, indexes in zip(problem.works, usable, strict=True):
-        for option in (work.options[index] for index in indexes):
+        for option in (work.options[index] for index in indexes if work.options[index].nodes):
             cores = problem.sites[option.site].cores
             grain = option.cores or cores
             grains[option.site].add(grain if option.nodes == 1 or grain == cores else -1)
@@ -187,6 +189,9 @@ def _make_pools(problem: Problem, usable: Sequence[Sequence[int]]) -> tuple[list
         for index, window in enumerate(site.windows):
             bins, capacity, lanes = _shape(site.cores, window.nodes, grains[number])
             pools.append(Pool(number, index, bins, capacity, max(window.opens, 0.0), window.closes, lanes))
+        if any(option.site == number and not option.nodes for work in problem.works for option in work.options):
+            pools_of[number].append(len(pools))
+            pools.append(Pool(number, 0, 1, 0, 0.0, math.inf, 1))
     return pools, pools_of
 
 
@@ -214,8 +219,7 @@ def _make_choices(
             site = problem.sites[option.site]
             seconds = option.seconds.quantile(problem.quantile)
             for number in pools_of[option.site]:
-                window = site.windows[pools[number].window]
-                if window.nodes < option.nodes or window.closes - pools[number].opens < seconds:
+                if not _has_room(pools[number], site, option.nodes, seconds):
                     continue
                 bins, units = _units(pools[number], option.nodes, option.cores or site.cores, site.cores)
                 flat.option.append(index)
@@ -231,8 +235,16 @@ def _make_choices(
     return flat, of_work
 
 
+def _has_room(pool: Pool, site: Site, nodes: int, seconds: float) -> bool:
+    if not nodes or not pool.capacity:  # what takes no node is in a pool of its own
+        return not nodes and not pool.capacity
+    return site.windows[pool.window].nodes >= nodes and pool.closes - pool.opens >= seconds
+
+
 def _units(pool: Pool, nodes: int, cores: int, of_node: int) -> tuple[int, int]:
     """How many bins, and how many units of each."""
+    if not nodes:
+        return 1, 0
     if not pool.lanes:
         return nodes, cores
     if pool.lanes == pool.capacity == of_node:  # one node, its cores

@@ -63,8 +63,8 @@ class Annealing:
 
     def run(self, good_enough: float) -> None:
         """Search until the effort is spent, or the score is as low as this."""
-        self._started = self._clock()
         order, choice = self.draft.order, self.draft.choice
+        self._spent = _Spent(self._compact, choice)
         timing, draw = self._timing, self._random
         score = best = self._score(timing.run(order, choice))
         if best == math.inf or not order:

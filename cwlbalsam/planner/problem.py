@@ -30,7 +30,10 @@ class Duration(Struct, frozen=True, gc=False):
 
 
 class Option(Struct, frozen=True, gc=False):
-    """One way to run a job: on so many nodes of a site, with so many cores of each (0: whole nodes)."""
+    """One way to run a job: on so many nodes of a site, with so many cores of each (0: whole nodes).
+
+    nodes 0: it takes no node and needs no window, like what a coordinator does itself between two jobs.
+    """
 
     site: int
     seconds: Duration

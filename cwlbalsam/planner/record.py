@@ -72,6 +72,8 @@ class _Recorder:
         """When a choice could start behind what is placed, and in which bins."""
         choices = self._compact.choices
         free, units, count = self._free[choices.pool[choice]], choices.units[choice], choices.bins[choice]
+        if not units:
+            return ready, []
         if len(free) == 1:
             return max(ready, free[0][units - 1][0]), [0]
         start = max(ready, sorted(one[units - 1][0] for one in free)[count - 1])

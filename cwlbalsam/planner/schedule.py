@@ -41,6 +41,8 @@ def make_plan(problem: Problem, effort: Effort | None = None, clock: Callable[[]
     if len(problem.jobs) <= SEARCHED_JOBS:
         left = max(effort.seconds - (clock() - started), 0.0)
         search = Annealing(compact, draft, replace(effort, seconds=left), clock)
+        if problem.objective == "node-hours":
+            search.trim()
         search.run(_good_enough(compact, bound))
         search.trim()
         draft, evaluations = search.draft, search.evaluations

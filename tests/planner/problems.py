@@ -29,7 +29,7 @@ def works(draw: st.DrawFn, places: tuple[Site, ...]) -> Work:
     for _ in range(draw(st.integers(0, 4))):
         site = draw(st.integers(0, len(places) - 1))
         cores = draw(st.integers(0, places[site].cores))
-        options.append(Option(site, Duration(draw(NUMBERS)), nodes=draw(st.integers(1, 3)), cores=cores))
+        options.append(Option(site, Duration(draw(NUMBERS)), nodes=draw(st.integers(0, 3)), cores=cores))
     return Work("work", tuple(options))
 
 

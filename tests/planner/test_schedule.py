@@ -88,7 +88,7 @@ def test_budgets_are_kept_or_refused(problem: Problem, total: float, of_site: fl
 @slow
 @given(problems(), st.floats(0.5, 3.0))
 def test_with_a_deadline_fewer_node_hours_are_spent(problem: Problem, factor: float) -> None:
-    quick = make_plan(problem, QUICK)
+    quick = make_plan(problem, Effort(evaluations=0))
     limits = replace(problem.constraints, deadline=quick.makespan * factor)
     late = replace(problem, constraints=limits, objective="node-hours")
     try:
