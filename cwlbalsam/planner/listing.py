@@ -142,9 +142,10 @@ class Listing:
         compact = self._compact
         mine = compact.of_work[compact.work[job]]
         name = compact.problem.jobs[job].name
-        paid = [one for one in mine if not self._books.limited or self._books.allows(compact.work[job], one)]
-        if not paid:
-            short = (self._books.shortfall(compact.work[job], one) for one in mine)
+        unpaid = [one for one in mine if self._books.limited and not self._books.allows(compact.work[job], one)]
+        paid = [one for one in mine if one not in unpaid]
+        if unpaid:  # what could be paid for did not fit, or we would not be here
+            short = (self._books.shortfall(compact.work[job], one) for one in unpaid)
             _, where, needed, left = min(short, key=lambda one: one[0])
             return Infeasible(
                 f"{name} needs {needed / HOUR:.4g} node-hours, but the other jobs leave only {left / HOUR:.4g} {where}",

@@ -25,9 +25,7 @@ def test_a_row_a_work_and_a_row_a_site() -> None:
 
 def test_long_names_are_cut_and_short_works_left_out() -> None:
     works = tuple(Work(f"{'w' * 50}{n}", (Option(0, Duration(float(n + 1))),)) for n in range(9))
-    problem = Problem(
-        jobs=tuple(Job(f"job{n}", n) for n in range(9)), works=works, sites=(Site("here", (Window(1),)),)
-    )
+    problem = Problem(jobs=tuple(Job(f"job{n}", n) for n in range(9)), works=works, sites=(Site("here", (Window(1),)),))
     lines = chart(problem, make_plan(problem, Effort(evaluations=0)), width=80, most=5)
     assert len(lines) == 7
     assert lines[5] == "... and 4 more"

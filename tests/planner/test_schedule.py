@@ -29,7 +29,7 @@ from cwlbalsam.planner.schedule import make_plan
 from tests.planner.problems import problems
 
 QUICK = Effort(evaluations=60, seconds=math.inf)
-slow = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+slow = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def planned(problem: Problem, effort: Effort = QUICK) -> Plan:
