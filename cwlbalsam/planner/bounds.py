@@ -1,10 +1,11 @@
-"""What no plan can undercut."""
+"""What no plan can undercut: in time, and in node-hours."""
 
 import math
 from collections import Counter
 from collections.abc import Sequence
 
 from cwlbalsam.planner.compact import Compact
+from cwlbalsam.planner.problem import HOUR, Infeasible
 from cwlbalsam.planner.ranks import least_ranks
 
 ROUNDS = 12
@@ -70,3 +71,27 @@ def _first_prices(costs: Sequence[tuple[int, list[tuple[int, float]]]], nodes: S
             spent[site] += count * cost
             anywhere[site] += count * mean
     return [there / here if here else 1.0 for here, there in zip(spent, anywhere, strict=True)]
+
+
+def check_budgets(compact: Compact) -> None:
+    """Raises Infeasible if even the leanest choices break a budget; a job that fits one site only burdens that one."""
+    problem, choices = compact.problem, compact.choices
+    total = 0.0
+    confined = [0.0] * len(problem.sites)
+    for work in compact.work:
+        mine = compact.of_work[work]
+        leanest = min(choices.cost[one] for one in mine)
+        total += leanest
+        if len({choices.site[one] for one in mine}) == 1:
+            confined[choices.site[mine[0]]] += leanest
+    over = [(total, problem.constraints.node_seconds, "in all")]
+    over += [(used, site.node_seconds, f"at {site.name}") for used, site in zip(confined, problem.sites, strict=True)]
+    for needed, allowed, where in over:
+        if needed > allowed * (1 + 1e-9):
+            raise Infeasible(
+                f"the jobs need at least {needed / HOUR:.4g} node-hours {where}, "
+                f"{(needed - allowed) / HOUR:.4g} more than the {allowed / HOUR:.4g} that are allowed",
+                limit=f"node-hours {where}",
+                needed=needed,
+                allowed=allowed,
+            )

@@ -4,7 +4,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from cwlbalsam.planner.problem import HOUR, Infeasible, Problem, Site, Work
+from cwlbalsam.planner.limits import cost, usable_options
+from cwlbalsam.planner.problem import Problem, Site
 
 Matrix = list[list[float]]
 """Seconds from a site (row) to another (column)."""
@@ -73,7 +74,7 @@ def make_compact(problem: Problem) -> Compact:
     """Raises Infeasible for a work that fits nowhere, ValueError for a Problem that makes no sense."""
     _check_sense(problem)
     wanted = {job.work for job in problem.jobs}
-    usable = [_usable(problem, work) if number in wanted else [] for number, work in enumerate(problem.works)]
+    usable = [usable_options(problem, work) if number in wanted else [] for number, work in enumerate(problem.works)]
     pools, pools_of = _make_pools(problem, usable)
     choices, of_work = _make_choices(problem, usable, pools, pools_of)
     parents, children, external = _edges(problem)
@@ -115,64 +116,6 @@ def _check_sense(problem: Problem) -> None:
     for link in problem.links:
         if not link.bytes_per_second > 0 or link.latency_seconds < 0:
             raise ValueError("a link of no bandwidth")
-
-
-def _usable(problem: Problem, work: Work) -> list[int]:
-    """Options that fit a window of their site with the work's software, and are efficient enough."""
-    fits = [index for index, one in enumerate(work.options) if _fits(problem, work, index)]
-    if not fits:
-        raise _fits_nowhere(problem, work)
-    floor = problem.constraints.min_efficiency
-    smallest: dict[int, tuple[float, float]] = {}
-    for index in fits:
-        option = work.options[index]
-        size = option.nodes * (option.cores or problem.sites[option.site].cores)
-        mine = size, _cost(problem, work, index)
-        smallest[option.site] = min(smallest.get(option.site, mine), mine)
-    allowed = {site: cost * (1 + 1e-12) for site, (_, cost) in smallest.items()}
-    return [index for index in fits if _cost(problem, work, index) * floor <= allowed[work.options[index].site]]
-
-
-def _fits(problem: Problem, work: Work, index: int) -> bool:
-    option = work.options[index]
-    site = problem.sites[option.site]
-    seconds = option.seconds.quantile(problem.quantile)
-    large = not option.nodes or any(
-        one.nodes >= option.nodes and one.closes - max(one.opens, 0) >= seconds for one in site.windows
-    )
-    return large and work.software <= site.software
-
-
-def _cost(problem: Problem, work: Work, index: int) -> float:
-    option = work.options[index]
-    cores = problem.sites[option.site].cores
-    return option.seconds.quantile(problem.quantile) * option.nodes * (option.cores or cores) / cores
-
-
-def _fits_nowhere(problem: Problem, work: Work) -> Infeasible:
-    lacking = [problem.sites[one.site] for one in work.options if not work.software <= problem.sites[one.site].software]
-    if len(lacking) == len(work.options):
-        names = ", ".join(sorted(work.software))
-        return Infeasible(f"{work.name} needs {names}, which no site has", limit="software")
-    short: list[tuple[float, str, float, float]] = []
-    for option in work.options:
-        site = problem.sites[option.site]
-        seconds = option.seconds.quantile(problem.quantile)
-        short += [
-            _shortfall(site, one.nodes, one.closes - max(one.opens, 0), option.nodes, seconds) for one in site.windows
-        ]
-    if not short:
-        return Infeasible(f"{work.name}: no site has nodes for it", limit="nodes", needed=1, allowed=0)
-    _, message, needed, allowed = min(short)
-    limit = "window" if "lasts" in message else "nodes"
-    return Infeasible(f"{work.name} fits no window of any site: {message}", limit=limit, needed=needed, allowed=allowed)
-
-
-def _shortfall(site: Site, nodes: int, lasts: float, wanted: int, seconds: float) -> tuple[float, str, float, float]:
-    if nodes < wanted:
-        return (1e9 + wanted - nodes, f"{site.name} has {nodes} nodes of the {wanted} it needs", wanted, nodes)
-    text = f"the best one, of {site.name}, lasts {lasts:.0f} s of the {seconds:.0f} s it needs"
-    return (seconds - lasts, text, seconds, lasts)
 
 
 def _make_pools(problem: Problem, usable: Sequence[Sequence[int]]) -> tuple[list[Pool], list[list[int]]]:
@@ -228,7 +171,7 @@ def _make_choices(
                 flat.bins.append(bins)
                 flat.units.append(units)
                 flat.seconds.append(seconds)
-                flat.cost.append(_cost(problem, work, index))
+                flat.cost.append(cost(problem, work, index))
                 flat.nodes.append(option.nodes)
                 flat.cores.append(option.cores or site.cores)
         of_work.append(tuple(range(first, len(flat.option))))
@@ -291,27 +234,3 @@ def _topological(parents: Sequence[Sequence[object]], children: Sequence[Sequenc
     if len(order) != len(parents):
         raise ValueError("the jobs wait for each other in a circle")
     return order
-
-
-def check_budgets(compact: Compact) -> None:
-    """Raises Infeasible if even the leanest choices break a budget; a job that fits one site only burdens that one."""
-    problem, choices = compact.problem, compact.choices
-    total = 0.0
-    confined = [0.0] * len(problem.sites)
-    for work in compact.work:
-        mine = compact.of_work[work]
-        leanest = min(choices.cost[one] for one in mine)
-        total += leanest
-        if len({choices.site[one] for one in mine}) == 1:
-            confined[choices.site[mine[0]]] += leanest
-    over = [(total, problem.constraints.node_seconds, "in all")]
-    over += [(used, site.node_seconds, f"at {site.name}") for used, site in zip(confined, problem.sites, strict=True)]
-    for needed, allowed, where in over:
-        if needed > allowed * (1 + 1e-9):
-            raise Infeasible(
-                f"the jobs need at least {needed / HOUR:.4g} node-hours {where}, "
-                f"{(needed - allowed) / HOUR:.4g} more than the {allowed / HOUR:.4g} that are allowed",
-                limit=f"node-hours {where}",
-                needed=needed,
-                allowed=allowed,
-            )

@@ -87,11 +87,8 @@ class Annealing:
                 heat = HEAT * best * (1 - part + turn) ** 2
             job = draw.choice(critical) if draw.random() < CRITICAL else draw.randrange(len(order))
             changes = self._change(order, choice, job) if draw.random() < CHANGED else {}
-            new_order, same = order, min(map(order.index, (job, *changes)))
-            if not changes or draw.random() < MOVED:
-                new_order, first = self._reorder(order, order.index(job))
-                same = min(same, first)
             new_choice = self._with(choice, changes)
+            new_order, same = self._reordered(order, job, changes)
             new_score, makespan = self._try(new_order, new_choice, same)
             worse = new_score - score
             if worse > 0 and (not heat or draw.random() >= math.exp(-worse / heat)):
@@ -174,6 +171,14 @@ class Annealing:
         if makespan <= problem.constraints.deadline:
             return self._spent.total
         return self._spent.total + self._dearest * makespan / problem.constraints.deadline
+
+    def _reordered(self, order: list[int], job: int, changes: dict[int, int]) -> tuple[list[int], int]:
+        """The order for a change: often with the job elsewhere; and how many jobs at its beginning are as before."""
+        same = min(map(order.index, (job, *changes)))
+        if changes and self._random.random() >= MOVED:
+            return order, same
+        new, first = self._reorder(order, order.index(job))
+        return new, min(same, first)
 
     def _reorder(self, order: list[int], place: int) -> tuple[list[int], int]:
         """A copy with the job of a place elsewhere between its parents and its children, and from where it differs."""

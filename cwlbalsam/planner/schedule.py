@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 from msgspec.structs import replace
 
-from cwlbalsam.planner.bounds import lower_bound
-from cwlbalsam.planner.compact import Compact, check_budgets, make_compact
+from cwlbalsam.planner.bounds import check_budgets, lower_bound
+from cwlbalsam.planner.compact import Compact, make_compact
 from cwlbalsam.planner.improve import Annealing, Effort
 from cwlbalsam.planner.listing import Draft, Listing
 from cwlbalsam.planner.plan import Plan

@@ -73,12 +73,8 @@ def test_a_scatter_over_an_input_has_its_length() -> None:
 
 def test_a_scatter_over_a_default_has_its_length() -> None:
     inputs = (Field(name="x", type=ANY, default=[1, 2]),)
-    assert (
-        len(
-            running(expect(TOOL_PROCESS, workflow(step("each", "x", scatter=("x",)), result="each/out", inputs=inputs)))
-        )
-        == 2
-    )
+    main = workflow(step("each", "x", scatter=("x",)), result="each/out", inputs=inputs)
+    assert len(running(expect(TOOL_PROCESS, main))) == 2
 
 
 def test_a_scatter_over_what_a_step_makes_is_guessed_and_said() -> None:
