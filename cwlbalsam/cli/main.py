@@ -15,6 +15,7 @@ COMMANDS = {
     "run": ("cwlbalsam.cli.run", "Run a CWL document."),
     "resume": ("cwlbalsam.cli.resume", "Go on with a run that did not end well."),
     "validate": ("cwlbalsam.cli.validate", "Check CWL documents and inputs without running anything."),
+    "plan": ("cwlbalsam.cli.plan", "Show where and when the jobs of a workflow would run."),
     "graph": ("cwlbalsam.cli.graph", "Draw a workflow."),
     "pack": ("cwlbalsam.cli.pack", "Write a document and all it refers to as one file."),
     "deps": ("cwlbalsam.cli.deps", "List the files that a document refers to."),
