@@ -220,6 +220,7 @@ class Requirements(Record, frozen=True, kw_only=True):
     mpi: Mpi | None = None
     cuda: Cuda | None = None
     secrets: tuple[str, ...] = ()
+    site: str = ""  # where it had best run
 
 
 # --- processes -----------------------------------------------------------------------------------------------------

@@ -275,5 +275,6 @@ LOWERINGS: dict[str, Callable[[Node, bool], dict[str, Any]]] = {
     "ToolTimeLimit": lambda node, _: {"time_limit": _number(node, "timelimit") or 0.0},
     "MPIRequirement": _mpi,
     "CUDARequirement": _cuda,
+    "SiteHint": lambda node, _: {"site": str(node.get("site", ""))},
     "Secrets": lambda node, _: {"secrets": tuple(shortname(name) for name in as_list(node.get("secrets")))},
 }
