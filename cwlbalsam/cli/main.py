@@ -27,6 +27,7 @@ COMMANDS = {
     "models": ("cwlbalsam.cli.models", "Show what was learned of how long jobs take."),
     "kill": ("cwlbalsam.cli.kill", "End running runs."),
     "site": ("cwlbalsam.cli.site", "Describe and look at the places where jobs run."),
+    "transfers": ("cwlbalsam.cli.transfers", "Show what was brought from site to site."),
     "agent": ("cwlbalsam.cli.agent", "Serve runs of other machines (called over ssh)."),
     "rm": ("cwlbalsam.cli.rm", "Remove runs and their job directories."),
     "store": ("cwlbalsam.cli.store", "Move, copy and look at where runs are kept."),

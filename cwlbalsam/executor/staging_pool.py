@@ -91,11 +91,15 @@ class StagingPool:
         """Raises UserError if a site cannot be used."""
         self._on_outcomes = on_outcomes
         await self._home.open(lambda outcomes: self._ended(HERE, outcomes), self._filtered(on_started))
-        opening = [self._open(place, on_started) for place in self._places.values()]
-        for answer in await asyncio.gather(*opening, return_exceptions=True):
-            if isinstance(answer, BaseException):
-                raise answer
-        self._files = self._opening(self._places)
+        try:
+            opening = [self._open(place, on_started) for place in self._places.values()]
+            for answer in await asyncio.gather(*opening, return_exceptions=True):
+                if isinstance(answer, BaseException):
+                    raise answer
+            self._files = self._opening(self._places)
+        except BaseException:
+            await self.close(kill=True)
+            raise
         for place in self._places.values():
             place.pool.learn(self._program.digest, self._program_for(place))
 

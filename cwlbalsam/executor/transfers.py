@@ -271,7 +271,8 @@ class Mover:
                     failed=len(failed),
                     trouble=failed[0].trouble if failed else "",
                     message=failed[0].message if failed else "",
-                )
+                ),
+                tuple((result.item.source, result.item.target) for result in results if result.arrived),
             )
         )
 

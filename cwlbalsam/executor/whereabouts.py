@@ -17,14 +17,12 @@ from cwlbalsam.cwl.places import HERE, is_at_site, location_at, split_location
 from cwlbalsam.cwl.values import Value, is_remote, outermost
 from cwlbalsam.errors import JobError
 from cwlbalsam.executor.transfers import Mover
-from cwlbalsam.executor.wanted import TransferFailed, Wanted
+from cwlbalsam.executor.wanted import ARRIVALS, TransferFailed, Wanted
 from cwlbalsam.jobs.replicas import Catalogue, Owned, Replica, ReplicaEvent, ReplicaState, file_key
 from cwlbalsam.sites.site import LOCAL
 from cwlbalsam.sites.transfers.base import Endpoint, TransferError
 from cwlbalsam.sites.transfers.hand import ask, convert
 
-ARRIVALS = "in"
-"""In a run's folder: what was brought there."""
 INPUTS = "inputs"
 """In a site's work folder: the user's files, for all runs."""
 

@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from cwlbalsam.cwl.packed import unpack
-from cwlbalsam.cwl.records import ToolProcess, WorkflowProcess
+from cwlbalsam.cwl.records import Process, WorkflowProcess
 from cwlbalsam.cwl.relocation import Ground, relocate
 from cwlbalsam.cwl.tasks import Settings
 from cwlbalsam.errors import EXIT_BUG, EXIT_FAILED, EXIT_INTERRUPTED, Problem, UserError
@@ -32,7 +32,7 @@ from cwlbalsam.service.agents import work_folder
 from cwlbalsam.service.home import Home
 from cwlbalsam.service.leftovers import MOVES_FILE, clean_up_apart, write_intent
 from cwlbalsam.service.masking import mask, mask_changes, secrets_of
-from cwlbalsam.service.options import Asked, RunOptions
+from cwlbalsam.service.options import NO_ENGINE, Asked, RunOptions
 from cwlbalsam.service.output_object import spell_out
 from cwlbalsam.service.run_places import RunPlaces
 from cwlbalsam.service.run_sites import sites_home_of, sites_of
@@ -112,9 +112,9 @@ class LocalRun:
 
     def _run(self, store: Store | None) -> RunResult:
         started = time.time()
-        elsewhere = {id(tool) for name, site in self.sites.sites.items() if site.host for tool in self._tools(name)}
-        here = [process for process in self.loaded.program.processes if id(process) not in elsewhere]
-        settings = make_settings(self.loaded.program, self.options, self.values, self.id, self.folder, here)
+        settings = make_settings(
+            self.loaded.program, self.options, self.values, self.id, self.folder, self._processes_here()
+        )
         settings = msgspec.structs.replace(settings, reuse_folder=_reuse_folder(self.options, self.home))
         make_writable(self.outdir, "--outdir")
         make_writable(self.folder / "jobs", "the run's directory")
@@ -154,8 +154,12 @@ class LocalRun:
                 store.finish_run(self.id, status, message=str(error), ended=time.time())
             raise
 
-    def _tools(self, site: str) -> list[ToolProcess]:
-        return self.sites.tools_at(self.loaded.program, site)
+    def _processes_here(self) -> list[Process]:
+        """What needs the container engine of this machine, or of one that is set up like it."""
+        program, sites = self.loaded.program, self.sites.sites.values()
+        elsewhere = {id(tool) for site in sites if site.host for tool in self.sites.tools_at(program, site.name)}
+        forbidden = self.options.engine == NO_ENGINE  # anywhere
+        return [process for process in program.processes if forbidden or id(process) not in elsewhere]
 
     def _pool(self, settings: Settings) -> WorkerPool | StagingPool:
         home = self._local_pool(settings)

@@ -16,12 +16,14 @@ from cwlbalsam.service.endpoints import agent_command
 from cwlbalsam.sites.site import Site
 from cwlbalsam.sites.transfers.base import Trouble
 from cwlbalsam.sites.transfers.failures import classify, message_of
+from cwlbalsam.sites.transfers.process import end
 
 MARK = b"cwlbalsam-agent "
 """Begins the answer; what a login's start-up files print comes before it."""
 ANSWER_SECONDS = 120.0
 NOT_FOUND = {126, 127}
 PAUSE_SECONDS = 5.0
+END_SECONDS = 2.0
 
 
 class Call(Struct, frozen=True):
@@ -54,18 +56,62 @@ def connector(site: Site, run: str, notify: Callable[[str], None]) -> Connect:
     async def connect() -> tuple[asyncio.StreamReader, Speaking]:
         nonlocal reached
         while True:
-            caller = Caller(run, lambda: dial(site), lambda text: notify(f"site {site.name}: {text}"))
+            bridge = Bridge(site)
+            caller = Caller(run, bridge.dial, lambda text: notify(f"site {site.name}: {text}"))
             try:
-                line = await caller.start()
+                await caller.start()
             except OSError as error:
                 if not reached:
                     raise unreachable(site, error) from error
                 await asyncio.sleep(PAUSE_SECONDS)
                 continue
             reached = True
-            return line.reader, line
+            return caller.line.reader, _Called(caller, bridge)
 
     return connect
+
+
+class _Called:
+    """A line, whose end is the end of the program that carries it."""
+
+    def __init__(self, caller: Caller, bridge: "Bridge") -> None:
+        self._caller, self._bridge = caller, bridge
+
+    def write(self, data: bytes) -> None:
+        self._caller.line.write(data)
+
+    def close(self) -> None:
+        self._caller.line.close()
+
+    async def wait_closed(self) -> None:
+        await self._caller.line.wait_closed()
+        await self._caller.stop()
+        await self._bridge.end()
+
+
+class Bridge:
+    """The program that carries a line, and its followers."""
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+        self._process: asyncio.subprocess.Process | None = None
+
+    async def dial(self) -> Streams:
+        """See `dial`."""
+        await self.end()
+        self._process = await start_bridge(self._site)
+        return await dial(self._site, self._process)
+
+    async def end(self) -> None:
+        """It ends by itself when its input does."""
+        if self._process is not None:
+            assert self._process.stdin
+            self._process.stdin.close()
+            try:
+                async with asyncio.timeout(END_SECONDS):
+                    await self._process.wait()
+            except TimeoutError:
+                await end(self._process)
 
 
 def unreachable(site: Site, error: OSError) -> UserError:
@@ -74,15 +120,18 @@ def unreachable(site: Site, error: OSError) -> UserError:
     return UserError(f"site '{site.name}' cannot be reached: {error}", hint=way_out)
 
 
-async def dial(site: Site) -> Streams:
-    """A connection to the agent's lines. Raises Unreachable, or UserError if cwlbalsam there does not do."""
-    process = await asyncio.create_subprocess_exec(
+async def start_bridge(site: Site) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
         *agent_command(site),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
         start_new_session=True,
     )
+
+
+async def dial(site: Site, process: asyncio.subprocess.Process) -> Streams:
+    """A connection to the agent's lines. Raises Unreachable, or UserError if cwlbalsam there does not do."""
     assert process.stdin and process.stdout and process.stderr
     told = replace(site, host="", file="", ssh_config="")
     process.stdin.write(msgspec.json.encode(Call(__version__, told)) + b"\n")

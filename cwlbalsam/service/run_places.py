@@ -18,6 +18,7 @@ from cwlbalsam.executor.whereabouts import Ground, Whereabouts
 from cwlbalsam.parser.cache import Loaded
 from cwlbalsam.service.agents import connect
 from cwlbalsam.service.home import Home
+from cwlbalsam.service.leftovers import TRANSFERS_FILE
 from cwlbalsam.service.options import NO_ENGINE, RunOptions
 from cwlbalsam.service.run_sites import RunSites
 from cwlbalsam.sites.site import Site
@@ -70,6 +71,7 @@ class RunPlaces(Struct, frozen=True, kw_only=True):
         from cwlbalsam.executor.transfers import Mover
         from cwlbalsam.jobs.replicas import Catalogue
         from cwlbalsam.service.endpoints import endpoint_of, home_endpoint
+        from cwlbalsam.service.transfer_log import TransferLog
 
         grounds = {HERE: Ground(home_endpoint(str(self.folder)), str(self.folder))}
         for place in remote:
@@ -77,7 +79,8 @@ class RunPlaces(Struct, frozen=True, kw_only=True):
             grounds[place.name] = Ground(endpoint_of(self.sites.sites[place.name], opened.work), opened.directory)
         catalogue = Catalogue()
         endpoints = {ground.endpoint.site: ground.endpoint for ground in grounds.values()}
-        mover = Mover(endpoints, catalogue, self.reporter.report)
+        log = TransferLog(self.folder / TRANSFERS_FILE, self.reporter)
+        mover = Mover(endpoints, catalogue, log.report)
         return Whereabouts(grounds, catalogue, mover)
 
     def _check_engine(self, place: Place) -> None:

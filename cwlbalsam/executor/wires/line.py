@@ -14,6 +14,7 @@ from uuid import uuid4
 import msgspec
 from msgspec import Struct
 
+from cwlbalsam.errors import UserError
 from cwlbalsam.executor.wires.base import Outlet
 from cwlbalsam.executor.wires.stream import BrokenStream, Reader, Stream
 
@@ -217,6 +218,12 @@ class Caller:
         self._task = asyncio.create_task(self._run(streams, received))
         return self.line
 
+    async def stop(self) -> None:
+        """Nothing is said or heard any more; the connection is cut."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
     async def _call(self, *, fresh: bool) -> tuple[Streams, int]:
         """Raises OSError, asyncio.IncompleteReadError; BrokenStream if the line is not known."""
         reader, writer = await self._dial()
@@ -240,6 +247,8 @@ class Caller:
                 streams, received = await self._again()
         except BrokenStream:
             return
+        except UserError as error:
+            self._tell(str(error))
         finally:
             self.line.end()
 
