@@ -34,16 +34,21 @@ def step_of_task(program: Program, task: Task) -> Step | None:
 
 
 def reads_files(program: Program, task: Task, values: Mapping[str, Any]) -> bool:
-    """Whether a task without a command opens, lists or looks at the files of its inputs."""
+    """Whether a task without a command opens, lists or looks at the files of its inputs.
+
+    The first task of a run sees to the user's files on this machine; of those at sites it takes what the user says.
+    """
     process = program.processes[task.process]
-    if task.top or (isinstance(process, ExpressionProcess) and task.mode == "run"):
+    if isinstance(process, ExpressionProcess) and task.mode == "run":
         return True
     step = step_of_task(program, task)
     if step is not None and any(link.load_contents or link.load_listing for link in _links(step)):
         return True
     if task.mode == "prologue":
         return False
-    return any(map(_loads, process.inputs)) or any(
+    if any(map(_loads, process.inputs)):
+        return True
+    return not task.top and any(
         _looks_at(process, found) for value in values.values() for found in files_and_directories(value)
     )
 

@@ -37,6 +37,8 @@ SURE_SECONDS = SILENCE_SECONDS + GRACE_SECONDS
 RECOVER_SECONDS = 0.5
 MAX_FAILURES = 3
 BATCH_FILE = "batch_id"
+NO_CALL = "ended before its launcher called"
+BY_FILES = "and speaks by files, since it does not reach the agent by TCP"
 WAITING = {BatchState.QUEUED, BatchState.HELD}
 LIVE = {*WAITING, BatchState.RUNNING}
 
@@ -198,7 +200,8 @@ class Pilots:
         pilot = self._asked.get(session)
         if pilot is not None and not pilot.up:
             pilot.up = True
-            self._agent.notify(f"pilot {pilot.batch_id}: started after {time.time() - pilot.submitted:.0f} s")
+            by_files = f", {BY_FILES}" if isinstance(pilot.wire, SpoolWire) and pilot.file.transport == "auto" else ""
+            self._agent.notify(f"pilot {pilot.batch_id}: started after {time.time() - pilot.submitted:.0f} s{by_files}")
         self._agent.hear(session, body)
 
     # --- ends ---
@@ -249,7 +252,7 @@ class Pilots:
         self._agent.lose_session(session, f"batch job {pilot.batch_id} has ended")
         if not pilot.up and not pilot.cancelled:
             self._failures += 1
-            why = f"pilot {pilot.batch_id} ended before its launcher called" + (f":\n{told}" if told else "")
+            why = f"pilot {pilot.batch_id} {NO_CALL}" + (f":\n{told}" if told else "")
             self._agent.notify(why)
             if self._failures >= MAX_FAILURES:
                 self._agent.fail_waiting(why)

@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from cwlbalsam.cwl.places import HERE, SCHEME, location_at, split_location
 from cwlbalsam.cwl.records import Program, ToolProcess
 from cwlbalsam.cwl.tasks import Outcome, Task
+from cwlbalsam.cwl.values import files_and_directories
 from cwlbalsam.errors import JobError, UserError
 from cwlbalsam.executor.crew import ended
 from cwlbalsam.executor.needs import FILE_MARK, has_default_files, is_changed_first, reads_files, written_out
@@ -175,7 +176,7 @@ class StagingPool:
             await self._bring(way, place)
         except (UserError, JobError) as error:
             self._answer([ended(way.task, "failed", str(error))])
-        except Exception as error:  # noqa: BLE001 -- a mistake of ours ends the job, and with it the run
+        except Exception as error:
             self._answer([replace(ended(way.task, "failed", f"internal error: {error!r}"), bug=True)])
 
     async def _bring(self, way: Way, place: str) -> None:
@@ -183,15 +184,14 @@ class StagingPool:
         assert self._files is not None
         inputs, previous = _decoded(task.inputs), _decoded(task.previous)
         if self._has_command(task):
-            if is_changed_first(self._program, task, inputs) and (
-                task.top or not self._reads_elsewhere(task, inputs, previous)
-            ):
+            if self._is_bound_here_first(task, inputs, previous):
                 outcome = await self._bind(way, inputs, previous)
                 if outcome.ending != "done":
                     self._answer([replace(outcome, fingerprint=task.fingerprint)])
                     return
                 task = replace(task, inputs=outcome.outputs, previous={}, step=None, loop=False, top=False)
                 inputs, previous = _decoded(task.inputs), {}
+                _forget_listings(inputs)
         elif reads_files(self._program, task, {**inputs, **previous}):
             place = self._where_most_is([inputs, previous])
         else:
@@ -200,11 +200,15 @@ class StagingPool:
         task = await self._moved(way, task, place, inputs, previous)
         self._submit(way, task, place)
 
-    def _reads_elsewhere(self, task: Task, inputs: Values, previous: Values) -> bool:
-        """Whether even the binding of inputs reads files that are not here."""
+    def _is_bound_here_first(self, task: Task, inputs: Values, previous: Values) -> bool:
+        """Not if even that reads files that are not here, unless the document's own files are here."""
         assert self._files is not None
+        if not is_changed_first(self._program, task, inputs):
+            return False
+        if task.top or has_default_files(self._program.processes[task.process], inputs):
+            return True
         there = set(self._files.sizes([inputs, previous])) - {HERE}
-        return bool(there) and reads_files(self._program, replace(task, mode="bind", top=False), {**inputs, **previous})
+        return not there or not reads_files(self._program, replace(task, mode="bind"), {**inputs, **previous})
 
     def _where_most_is(self, values: Any) -> str:
         assert self._files is not None
@@ -214,7 +218,7 @@ class StagingPool:
     async def _bind(self, way: Way, inputs: Values, previous: Values) -> Outcome:
         """Have the inputs made here, as their tool will see them."""
         task = replace(way.task, mode="bind", fingerprint=b"", grant=replace(way.task.grant, cores=0.0, ranks=0))
-        if task.top or reads_files(self._program, task, {**inputs, **previous}):
+        if reads_files(self._program, task, {**inputs, **previous}):
             task = await self._moved(way, task, HERE, inputs, previous)
         way.bound = asyncio.get_running_loop().create_future()
         way.place = HERE
@@ -334,6 +338,14 @@ class StagingPool:
 
     def abandon(self) -> None:
         self._home.abandon()
+
+
+def _forget_listings(values: Values) -> None:
+    """Inputs are bound once more where their tool runs: what is listed there must not be listed one level deeper."""
+    for value in values.values():
+        for found in files_and_directories(value):
+            if found["class"] == "Directory" and "location" in found:
+                found.pop("listing", None)
 
 
 def memory_of(raw: Raw) -> bytes:

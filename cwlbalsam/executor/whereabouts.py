@@ -175,7 +175,7 @@ class Whereabouts:
     # --- back ---
 
     def translate_back(self, place: str, value: Any) -> None:
-        """Name the place in all locations of a value that comes from there; copies get back the name of the original."""
+        """Name the place in all locations of a value from there; copies get back the name of the original."""
         for found in outermost(value):
             self._back(place, found)
 

@@ -3,12 +3,10 @@
 import os
 import re
 import threading
-import time
 from pathlib import Path
 
 from msgspec.structs import replace
 
-from cwlbalsam.cwl.removal import remove_tree
 from cwlbalsam.cwl.tasks import Settings
 from cwlbalsam.errors import UserError
 from cwlbalsam.executor.messages import Opened, OpenRun
@@ -16,10 +14,8 @@ from cwlbalsam.service.home import Home
 from cwlbalsam.service.options import AUTO
 from cwlbalsam.sites.containers import find_engine
 from cwlbalsam.sites.site import Site
+from cwlbalsam.sites.transfers.remote.scratch import OWNER, RUNS, remove_runs
 
-RUNS = "runs"
-TRASH = ".trash"
-OWNER = "owner"
 RUN_NAME = re.compile(r"[\w-]+", re.ASCII)
 
 
@@ -73,15 +69,4 @@ class SiteGuests:
 
     def clean_up(self, message: OpenRun) -> None:
         """Out of the way at once, removed by and by."""
-        threading.Thread(target=discard, args=(self._work, Path(message.directory)), daemon=True).start()
-
-
-def discard(work: Path, folder: Path) -> None:
-    """Remove a folder of the work folder: first by a new name, so that half of it is never taken for all."""
-    trash = work / TRASH / f"{folder.name}-{time.time_ns():x}"
-    try:
-        trash.parent.mkdir(mode=0o700, exist_ok=True)
-        folder.rename(trash)
-    except OSError:
-        return  # it is gone already
-    remove_tree(str(trash))
+        threading.Thread(target=remove_runs, args=(str(self._work), [message.run]), daemon=True).start()

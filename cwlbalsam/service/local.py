@@ -16,10 +16,10 @@ from cwlbalsam.cwl.packed import unpack
 from cwlbalsam.cwl.records import Process, WorkflowProcess
 from cwlbalsam.cwl.relocation import Ground, relocate
 from cwlbalsam.cwl.tasks import Settings
-from cwlbalsam.errors import EXIT_BUG, EXIT_FAILED, EXIT_INTERRUPTED, Problem, UserError
+from cwlbalsam.errors import EXIT_BUG, EXIT_FAILED, EXIT_INTERRUPTED, UserError
 from cwlbalsam.executor.capacity import Capacity
 from cwlbalsam.executor.coordinator import Coordinator
-from cwlbalsam.executor.events import Interrupted, Reporter, RunEnded, RunStarted, Warned
+from cwlbalsam.executor.events import Interrupted, Reporter, RunEnded, RunStarted
 from cwlbalsam.executor.live import Failure, Remembered, RetryPolicy
 from cwlbalsam.executor.pool import WorkerPool
 from cwlbalsam.executor.recovery import hold_alive
@@ -171,6 +171,7 @@ class LocalRun:
             loaded=self.loaded,
             sites=self.sites,
             options=self.options,
+            home=self.home,
             sites_home=self.sites_home,
             secret=bool(self.secrets),
             reporter=self.reporter,

@@ -21,8 +21,8 @@ from cwlbalsam.service.home import Home
 from cwlbalsam.service.leftovers import TRANSFERS_FILE
 from cwlbalsam.service.options import NO_ENGINE, RunOptions
 from cwlbalsam.service.run_sites import RunSites
+from cwlbalsam.service.site_scratch import owner_of
 from cwlbalsam.sites.site import Site
-from cwlbalsam.store.host import this_host
 
 
 class RunPlaces(Struct, frozen=True, kw_only=True):
@@ -33,6 +33,7 @@ class RunPlaces(Struct, frozen=True, kw_only=True):
     loaded: Loaded
     sites: RunSites
     options: RunOptions
+    home: Home
     sites_home: Home
     secret: bool
     reporter: Reporter
@@ -55,7 +56,7 @@ class RunPlaces(Struct, frozen=True, kw_only=True):
             return OpenRun(self.run, settings, str(self.folder), journals)
         wants = self.options.default_container or any(tool.requirements.docker for tool in self._tools(site.name))
         engine = self.options.engine if wants and self.options.engine != NO_ENGINE else ""
-        owner = f"{this_host().name}:{self.sites_home.path}"
+        owner = owner_of(self.home)
         return OpenRun(self.run, settings, "", "", engine=engine, keeps_journals=not self.secret, owner=owner)
 
     def _tools(self, site: str) -> list[ToolProcess]:
@@ -80,7 +81,7 @@ class RunPlaces(Struct, frozen=True, kw_only=True):
         catalogue = Catalogue()
         endpoints = {ground.endpoint.site: ground.endpoint for ground in grounds.values()}
         log = TransferLog(self.folder / TRANSFERS_FILE, self.reporter)
-        mover = Mover(endpoints, catalogue, log.report)
+        mover = Mover(endpoints, catalogue, log.report, owner=self.run)
         return Whereabouts(grounds, catalogue, mover)
 
     def _check_engine(self, place: Place) -> None:

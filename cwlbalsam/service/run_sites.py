@@ -16,7 +16,8 @@ from cwlbalsam.sites.site import LOCAL, Site
 
 
 class Tool(Struct, frozen=True):
-    """A tool where a workflow calls it. step: `outer/inner`; "" if the document is the tool. process: its index."""
+    """A tool where a workflow calls it. step: `outer/inner`; its own name if the document is the tool. process: its
+    index."""
 
     step: str
     process: int
@@ -81,7 +82,7 @@ def _has_steps(path: Path) -> bool:
 
 
 def _told(options: RunOptions, tools: list[Tool]) -> Callable[[str], str]:
-    """What `--site STEP=NAME` and `--site NAME` say of a step; of several patterns that match it the last one counts."""
+    """What `--site STEP=NAME` and `--site NAME` say of a step; of several patterns that match the last counts."""
     rules = []
     for rule in options.step_sites:
         pattern, _, name = rule.rpartition("=")
@@ -99,7 +100,7 @@ def _told(options: RunOptions, tools: list[Tool]) -> Callable[[str], str]:
 
 
 def _list(steps: list[str]) -> str:
-    return f"there are {', '.join(steps[:20])}" if any(steps) else "the document is a single tool"
+    return f"there are {', '.join(steps[:20])}"
 
 
 def _matches(pattern: str, step: str) -> bool:
@@ -123,7 +124,8 @@ def tools_of(program: Program) -> Iterator[Tool]:
             for step in process.steps:
                 yield from walk(step.run, _join(path, step))
 
-    return walk(program.main, "")
+    main = program.processes[program.main]
+    return walk(program.main, "" if isinstance(main, WorkflowProcess) else step_of(main.id))
 
 
 def _join(path: str, step: Step) -> str:

@@ -64,7 +64,9 @@ def transfers(place: RemotePlace) -> list[TransferEnded]:
 def cluster_host(slurm_cluster: Cluster, request: pytest.FixtureRequest) -> Any:
     """The cluster's login node, reached by ssh."""
     environment = {
-        name: text for name, text in slurm_cluster.environment.items() if os.environ.get(name) != text and name != "PATH"
+        name: text
+        for name, text in slurm_cluster.environment.items()
+        if os.environ.get(name) != text and name != "PATH"
     }
     host = Host("cluster", slurm_cluster.shared / request.node.name[:40], environment)
     with serving(host.sshd):
@@ -87,7 +89,9 @@ def test_three_sites_give_what_one_gives_and_nothing_is_sent_in_vain(
     ended = transfers(place)
     sent = Counter((each.record.target, source) for each in ended for source, _ in each.arrived)
     assert max(sent.values()) == 1, sent
-    names = Counter((each.record.source, each.record.target, Path(source).name) for each in ended for source, _ in each.arrived)
+    names = Counter(
+        (each.record.source, each.record.target, Path(source).name) for each in ended for source, _ in each.arrived
+    )
     texts = [f"{name}.txt" for name in ("a b", "c#d", "$(e)")]
     results = [f"{name}.sorted" for name in ("a b", "c#d", "$(e)")]
     assert names == Counter(
