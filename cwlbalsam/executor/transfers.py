@@ -62,7 +62,7 @@ class Mover:
     another one's, of the same files at the same time, are none of ours.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 (the last four are for tests and resumed runs)
         self,
         endpoints: Mapping[str, Endpoint],
         catalogue: Catalogue,

@@ -87,12 +87,13 @@ class Whereabouts:
             self._folders[place][location] = target
         self._copies[place][target] = target if private else location
         self._expect(source, path, key, value)
+        made = source != HERE or path.startswith(f"{self._grounds[HERE].folder}/")
         wanted[key] = Wanted(
             file=key,
             site=_site(place),
             path=target,
-            size=value.get("size") if value["class"] == "File" else None,
-            checksum=value.get("checksum", ""),
+            size=value.get("size") if made and value["class"] == "File" else None,
+            checksum=value.get("checksum", "") if made else "",  # what users write of their files is not relied on
             directory=value["class"] == "Directory",
         )
         return target

@@ -167,7 +167,13 @@ class SiteCheck:
         """A job goes all the way: submission, launcher, worker, and back."""
         notices: list[str] = []
         outcomes: asyncio.Queue[Outcome] = asyncio.Queue()
-        pool = self._pool(notices.append)
+
+        def hear(text: str) -> None:
+            notices.append(text)
+            if NO_CALL in text:  # the agent would try it again
+                outcomes.put_nowait(Outcome(job=0, ending="failed", error=text))
+
+        pool = self._pool(hear)
         await pool.open(lambda found: outcomes.put_nowait(found[0]))
         with tempfile.TemporaryDirectory() as here:
             directory = f"{pool.opened.directory or here}/jobs/0/0"

@@ -1,9 +1,11 @@
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from tests.cluster import Cluster
 from tests.conftest import missing
 from tests.remote.place import Host, RemotePlace
 from tests.servers import find_server, serving
@@ -32,3 +34,14 @@ def make_place(tmp_path: Path) -> Iterator[Callable[..., RemotePlace]]:
 def place(make_place: Callable[..., RemotePlace]) -> RemotePlace:
     """With one host, `far`."""
     return make_place("far")
+
+
+@pytest.fixture
+def cluster_host(slurm_cluster: Cluster, tmp_path: Path) -> Any:
+    """The cluster's login node, reached by ssh."""
+    environment = {"SLURM_CONF": slurm_cluster.environment["SLURM_CONF"]}
+    host = Host("cluster", slurm_cluster.shared / tmp_path.name, environment)
+    with serving(host.sshd):
+        yield host
+        host.end()
+        slurm_cluster.cancel_all()

@@ -1,7 +1,6 @@
 """One workflow over this machine, a Slurm cluster and a plain machine, both behind ssh."""
 
 import json
-import os
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -12,10 +11,8 @@ import pytest
 from cwlbalsam.executor.events import TransferEnded
 from cwlbalsam.service.transfer_log import transfers_of
 from cwlbalsam.store import open_store
-from tests.cluster import Cluster
 from tests.clusters.place import PILOTS
 from tests.remote.place import Host, RemotePlace
-from tests.servers import serving
 
 pytestmark = [pytest.mark.slurm, pytest.mark.servers]
 DOCUMENT = Path(__file__).with_name("three-sites.cwl")
@@ -58,21 +55,6 @@ def transfers(place: RemotePlace) -> list[TransferEnded]:
         return transfers_of(store.run(place.run_id())).transfers
     finally:
         store.close()
-
-
-@pytest.fixture
-def cluster_host(slurm_cluster: Cluster, request: pytest.FixtureRequest) -> Any:
-    """The cluster's login node, reached by ssh."""
-    environment = {
-        name: text
-        for name, text in slurm_cluster.environment.items()
-        if os.environ.get(name) != text and name != "PATH"
-    }
-    host = Host("cluster", slurm_cluster.shared / request.node.name[:40], environment)
-    with serving(host.sshd):
-        yield host
-        host.end()
-        slurm_cluster.cancel_all()
 
 
 def test_three_sites_give_what_one_gives_and_nothing_is_sent_in_vain(

@@ -163,13 +163,15 @@ class Switchboard:
 
     async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection, from its call to its end."""
-        with contextlib.suppress(OSError, asyncio.IncompleteReadError, msgspec.DecodeError, BrokenStream):
+        with (
+            contextlib.closing(writer),
+            contextlib.suppress(OSError, asyncio.IncompleteReadError, msgspec.DecodeError, BrokenStream),
+        ):
             hello = msgspec.msgpack.decode(await _read_body(reader), type=Hello)
             line = self._line(hello)
             writer.write(_body(Welcome(line is not None, line.received if line is not None else 0)))
             if line is not None:
                 await line.carry(reader, writer, hello.received)
-        writer.close()
 
     def give_up(self) -> None:
         """End the lines that nobody has called for in a long time."""
