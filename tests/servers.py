@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 import urllib.parse
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -81,9 +81,12 @@ def _children(pid: int) -> list[int]:
 
 
 class Sshd(Daemon):
-    """ssh: how to log in to it, as this user. weak: root there may not read what it has no permission for."""
+    """ssh: how to log in to it, as this user. weak: root there may not read what it has no permission for.
 
-    def __init__(self, folder: Path, *, weak: bool = False) -> None:
+    environment: of its sessions, so that it seems to be a host of its own (no spaces or quotes in it).
+    """
+
+    def __init__(self, folder: Path, *, weak: bool = False, environment: Mapping[str, str] = {}) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         Path("/run/sshd").mkdir(exist_ok=True) if os.geteuid() == 0 else None
         port = free_port()
@@ -98,6 +101,9 @@ class Sshd(Daemon):
             f"AuthorizedKeysFile {folder}/authorized_keys\nStrictModes no\nUsePAM no\nPasswordAuthentication no\n"
             "PermitRootLogin yes\nMaxSessions 100\nMaxStartups 100\nSubsystem sftp internal-sftp\nPrintMotd no\n"
         )
+        if environment:
+            with (folder / "sshd_config").open("a") as config:
+                config.write("SetEnv " + " ".join(f"{name}={text}" for name, text in environment.items()) + "\n")
         if weak and os.geteuid() == 0:
             lost = "--bounding-set=-dac_override,-dac_read_search --inh-caps=-all"
             with (folder / "sshd_config").open("a") as config:

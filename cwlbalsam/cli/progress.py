@@ -11,6 +11,7 @@ import click
 
 from cwlbalsam.cli.tables import duration, plain, plain_lines
 from cwlbalsam.cli.tally import GOOD, Tally
+from cwlbalsam.cli.transfer_lines import TransferLines
 from cwlbalsam.errors import Problem
 from cwlbalsam.executor.events import (
     Event,
@@ -21,6 +22,9 @@ from cwlbalsam.executor.events import (
     JobStarted,
     RunEnded,
     RunStarted,
+    TransferEnded,
+    TransferProgress,
+    TransferStarted,
     Warned,
 )
 from cwlbalsam.jobs.ids import short_run_id
@@ -52,6 +56,7 @@ class Progress(AbstractContextManager["Progress"]):
         self.run = ""
         self.lines = self.failures = 0
         self.told = time.monotonic()
+        self.transfers = TransferLines()
         wants_live = sys.stderr.isatty() and not options.quiet and not options.debug
         self.live = _Redrawing(self.tally) if wants_live else None
 
@@ -76,6 +81,8 @@ class Progress(AbstractContextManager["Progress"]):
                 self.warn(event.problem)
             case Interrupted():
                 self.tell(interrupted_text(self.tally.whole.running, event.draining), True)
+            case TransferStarted() | TransferProgress() | TransferEnded():
+                self.tell(self.transfers.line(event, time.monotonic(), self.options.debug), not self.options.quiet)
             case RunStarted():
                 self.run_started(event)
             case RunEnded():

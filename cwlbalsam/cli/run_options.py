@@ -1,6 +1,6 @@
 """The options of `run`, with cwltool's spellings where its users know them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -92,7 +92,13 @@ FILES = [
     _option("-w", "--write-summary", default="", metavar="FILE", help="Write the output object here, not to stdout."),
 ]
 LIMITS = [
-    _option("--site", default="", metavar="NAME", help="Where tools run (`cwlbalsam site ls`). [default: here]"),
+    _option(
+        "--site",
+        "site_rules",
+        multiple=True,
+        metavar="[STEP=]NAME",
+        help="Where tools run (`cwlbalsam site ls`), all or those of a step. Repeatable. [default: here]",
+    ),
     _option("--sites", multiple=True, metavar="FILE", help="A further file with sites."),
     _option("--workers", type=click.IntRange(0), default=0, help="Number of worker processes."),
     _option("--cores", type=click.FloatRange(0), default=0.0, help="Cores to use at most."),
@@ -183,12 +189,21 @@ def make_options(given: dict[str, Any]) -> RunOptions:
     return RunOptions(
         **settings
         | ({"engine": engine} if engine else {})
+        | site_options(given["site_rules"])
         | {
             "directory": str(Path.cwd()),
             "compute_checksum": not given["no_compute_checksum"],
             "warnings": not given["no_warnings"],
         }
     )
+
+
+def site_options(rules: Sequence[str]) -> dict[str, Any]:
+    """`--site` as RunOptions have it: NAME for all steps, STEP=NAME for some."""
+    names = [rule for rule in rules if "=" not in rule]
+    if len(names) > 1:
+        raise click.UsageError(f"--site {names[0]} and --site {names[1]} exclude each other; STEP=NAME is for a step")
+    return {"site": "".join(names), "step_sites": tuple(rule for rule in rules if "=" in rule)}
 
 
 def chosen_action(given: dict[str, Any]) -> str:

@@ -1,17 +1,23 @@
 """`cwlbalsam site`: the places where jobs run."""
 
+import asyncio
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 import msgspec
 
 from cwlbalsam.cli.output import print_object, print_text
-from cwlbalsam.cli.tables import duration, plain, print_table
+from cwlbalsam.cli.tables import duration, plain, plain_lines, print_table
+from cwlbalsam.errors import EXIT_FAILED
 from cwlbalsam.service.home import find_home
 from cwlbalsam.service.site_files import Seen, add_site, draft, find_sites, look_at, pick_site
 from cwlbalsam.sites.site import Site
 from cwlbalsam.sites.sitefields import SITE_NAME, json_schema
+
+if TYPE_CHECKING:
+    from cwlbalsam.service.site_check import Finding
 
 sites_option = click.option(
     "--sites",
@@ -171,6 +177,74 @@ def stop(name: str) -> None:
 
     ended = stop_agent(find_home(), name)
     click.echo(f"the agent of site '{name}' has ended" if ended else f"no agent serves site '{name}'")
+
+
+@command.command("check")
+@click.argument("name")
+@sites_option
+@json_option
+@click.option(
+    "--wait",
+    type=click.FloatRange(0, min_open=True),
+    default=120.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long a pilot may queue.",
+)
+def check(name: str, files: tuple[Path, ...], as_json: bool, wait: float) -> None:
+    """Try all that a run at site NAME will need, and say what to do about each failure. Exit code 1 if there is one.
+
+    A pilot is submitted for a moment, and a small file is brought there and back by each protocol.
+    """
+    from cwlbalsam.service.site_check import Finding, SiteCheck
+
+    home = find_home()
+    site_check = SiteCheck(pick_site(find_sites(home, files), name), home, wait)
+
+    async def tell() -> list[Finding]:
+        found = []
+        async for finding in site_check.run():
+            found.append(finding)
+            if not as_json:
+                _tell_finding(finding)
+        return found
+
+    findings = asyncio.run(tell())
+    if as_json:
+        print_object(findings)
+    click.get_current_context().exit(EXIT_FAILED if any(each.status == "failed" for each in findings) else 0)
+
+
+def _tell_finding(finding: "Finding") -> None:
+    click.echo(f"{finding.status:<8}{finding.name:<22}{plain_lines(finding.told)}")
+    if finding.advice:
+        click.echo(f"{'':8}{'':22}{plain_lines(finding.advice)}")
+
+
+@command.command("gc")
+@click.argument("name")
+@sites_option
+@click.option(
+    "--days",
+    type=click.FloatRange(0),
+    default=30.0,
+    show_default=True,
+    help="Input files that no run has read for so long go, too.",
+)
+@click.option("--dry-run", is_flag=True, help="Only say what would be removed.")
+def collect(name: str, files: tuple[Path, ...], days: float, dry_run: bool) -> None:
+    """Remove what finished and removed runs have left at site NAME, and nobody needs.
+
+    Runs that can be resumed keep what they have, and so do those whose outputs were left at the site.
+    """
+    from cwlbalsam.service.site_scratch import collect_scratch
+
+    home = find_home()
+    gone = collect_scratch(pick_site(find_sites(home, files), name), home, days * 86_400, dry_run)
+    verb = "would be removed" if dry_run else "removed"
+    for run in gone.runs:
+        click.echo(run)
+    click.echo(f"{len(gone.runs)} runs and {gone.inputs} input files {verb}", err=True)
 
 
 @command.command("schema")

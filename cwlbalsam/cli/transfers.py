@@ -1,58 +1,57 @@
-"""`cwlbalsam transfers ls`."""
+"""`cwlbalsam transfers`: what was brought from site to site."""
 
+import time
 from contextlib import closing
 
 import click
-import msgspec
 
-from cwlbalsam.cli.tables import duration, print_table, size, when
-from cwlbalsam.service.home import find_home
-from cwlbalsam.store import open_store
-from cwlbalsam.store.transfers import TransferStore
+from cwlbalsam.cli.output import print_object
+from cwlbalsam.cli.tables import duration, plain, print_table, size
+from cwlbalsam.jobs.ids import short_run_id
+
+RUNS = 20
 
 
 @click.group("transfers")
 def command() -> None:
-    """What was moved between sites."""
+    """Show what was brought from site to site."""
 
 
 @command.command("ls")
-@click.option("-n", "limit", default=20, show_default=True, type=click.IntRange(0), help="At most N; 0: all.")
+@click.argument("run", default="")
+@click.option("--files", is_flag=True, help="List the files, too.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def list_transfers(limit: int, as_json: bool) -> None:
-    """List transfers between sites, the newest first: batches of files, each by one protocol.
+def list_transfers(run: str, files: bool, as_json: bool) -> None:
+    """List the transfers of RUN, or of the latest runs: files, bytes, rate, protocol, attempt."""
+    from cwlbalsam.service.home import find_home
+    from cwlbalsam.service.transfer_log import transfers_of
+    from cwlbalsam.store import open_store
 
-    TRY is 1 for the first attempt. What has failed is tried again, by another protocol or from another site.
-
-    \b
-    Examples:
-      cwlbalsam transfers ls
-      cwlbalsam transfers ls -n 0 --json
-    """
-    home = find_home().path
-    open_store(home).close()  # made, or brought up to date
-    with closing(TransferStore(home / "store.db")) as store:
-        records = store.transfers(limit)
+    with closing(open_store(find_home().path)) as store:
+        runs = [store.run(run)] if run else store.runs(RUNS)
+    found = [transfers_of(each) for each in runs]
     if as_json:
-        click.echo(msgspec.json.encode(records))
-        return
-    if not records:
-        click.echo("no transfers", err=True)
-        return
-    rows = [
-        [
-            when(record.started),
-            record.source,
-            record.target,
-            record.protocol,
-            str(record.files),
-            size(record.size_bytes),
-            duration(record.seconds),
-            f"{size(record.size_bytes / max(record.seconds, 1e-3))}/s",
-            str(record.attempt + 1),
-            f"{record.failed} failed: {record.message}" if record.trouble else "",
-        ]
-        for record in records
-    ]
-    header = ["STARTED", "FROM", "TO", "PROTOCOL", "FILES ", "SIZE ", "TIME ", "RATE ", "TRY ", "TROUBLE"]
-    print_table(header, rows)
+        return print_object([each for each in found if each.transfers or run])
+    rows = []
+    for each in found:
+        for ended in each.transfers:
+            record = ended.record
+            rate = f"{size(int(record.size_bytes / record.seconds))}/s" if record.seconds else ""
+            rows.append(
+                [
+                    short_run_id(each.run),
+                    time.strftime("%H:%M:%S", time.localtime(record.started)),
+                    f"{record.source} -> {record.target}",
+                    record.protocol,
+                    str(record.files),
+                    size(record.size_bytes),
+                    duration(record.seconds),
+                    rate,
+                    str(record.attempt + 1),
+                    plain(record.message) or "-",
+                ]
+            )
+            if files:
+                rows += [["", "", plain(target), *[""] * 7] for _, target in ended.arrived]
+    header = ["RUN", "STARTED", "WAY", "PROTOCOL", "FILES ", "SIZE ", "TIME ", "RATE ", "ATTEMPT ", "TROUBLE"]
+    return print_table(header, rows)

@@ -11,6 +11,7 @@ from typing import Any
 from cwlbalsam.cwl.formats import check_format
 from cwlbalsam.cwl.frame import Frame, wrong
 from cwlbalsam.cwl.memo import once_for_each
+from cwlbalsam.cwl.places import is_at_site
 from cwlbalsam.cwl.records import (
     ArrayType,
     Field,
@@ -78,6 +79,8 @@ def bind_inputs(frame: Frame, top: bool, ontology: Mapping[str, Sequence[str]], 
         for found in list(files_and_directories(value)):  # a listing that is loaded here is not walked
             if is_remote(found):
                 _download(found, directory)
+            if is_at_site(found.get("location", "")):
+                continue  # it is looked at where it is read
             if found["class"] == "File":
                 _fill_size(found, top, field.name)
             elif top:

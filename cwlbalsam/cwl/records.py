@@ -245,6 +245,7 @@ class Requirements(Record, frozen=True, kw_only=True):
     secrets: tuple[str, ...] = ()
     scripts: Scripts | None = None
     batch: Batch | None = None
+    site: str = ""  # where it had best run
 
 
 # --- processes -----------------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from cwlbalsam.cwl.frame import Frame, wrong
+from cwlbalsam.cwl.places import is_at_site
 from cwlbalsam.cwl.records import Expr, SecondaryFile
 from cwlbalsam.cwl.values import Value, is_file_or_directory, normalise_all, path_of, set_name, summary, uri_of
 from cwlbalsam.errors import JobError
@@ -87,7 +88,7 @@ def _holds(values: Iterable[Value], basename: str) -> bool:
 
 
 def _beside(primary: Value, name: str) -> Value | None:
-    if "location" not in primary:
+    if "location" not in primary or is_at_site(primary["location"]):
         return None
     path = os.path.join(os.path.dirname(path_of(primary)), name)
     found: dict[str, Any] = {"location": uri_of(os.path.normpath(path))}

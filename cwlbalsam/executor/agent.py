@@ -22,9 +22,10 @@ from cwlbalsam.executor.capacity import Capacity
 from cwlbalsam.executor.crew import Crew, by_task
 from cwlbalsam.executor.dispatch import Dispatcher
 from cwlbalsam.executor.frames import Inbox, unpack_outcomes, unpack_reports
-from cwlbalsam.executor.journal import read_journal
+from cwlbalsam.executor.journal import read_journal, read_journals
 from cwlbalsam.executor.messages import (
     CancelJobs,
+    CleanUp,
     Ended,
     EndWorker,
     FromWorker,
@@ -36,6 +37,7 @@ from cwlbalsam.executor.messages import (
     Notice,
     Opened,
     OpenRun,
+    Recall,
     Refusal,
     Reported,
     Started,
@@ -92,7 +94,8 @@ class Member(Struct, eq=False):
 
 
 class Served(Struct, eq=False):
-    """A run that is connected, or whose workers are still ending. nodes: as its dispatcher knows them, by place."""
+    """A run that is connected, or whose workers are still ending. nodes: as its dispatcher knows them, by place.
+    is_done: nobody needs what it leaves."""
 
     number: int
     opened: OpenRun
@@ -103,12 +106,23 @@ class Served(Struct, eq=False):
     nodes: dict[int, Node] = msgspec.field(default_factory=dict)
     workers: set[int] = msgspec.field(default_factory=set)
     closed: bool = False
+    is_done: bool = False
 
 
 class Launching(Protocol):
     """How an MPI job's launch command is made for its hosts. Raises JobError."""
 
     def __call__(self, task: Task) -> Task: ...
+
+
+class Guests(Protocol):
+    """What a site does for runs of other machines, and after them."""
+
+    def welcome(self, message: OpenRun) -> tuple[OpenRun, Opened]:
+        """The run as the site has it. Raises UserError if it cannot be here."""
+
+    def clean_up(self, message: OpenRun) -> None:
+        """Remove what the run has left."""
 
 
 class Agent:
@@ -121,6 +135,7 @@ class Agent:
         check: Callable[[Task], None],
         launching: Launching,
         changed: Callable[[], None],
+        guests: Guests | None = None,
         order: Order = widest_first,
     ) -> None:
         self.sessions: dict[str, Session] = {}
@@ -129,6 +144,7 @@ class Agent:
         self._check = check
         self._launching = launching
         self._changed = changed
+        self._guests = guests
         self._order = order
         self._members: dict[int, Member] = {}
         self._incarnation = uuid4().hex[:12]  # names of journals are used once
@@ -309,6 +325,8 @@ class Agent:
                     message = to_site.decode(body)
                     if isinstance(message, OpenRun):
                         run = await self._open(message, writer)
+                        if run is None:
+                            break
                     elif run is not None:
                         self._do(run, message)
         if run is not None:
@@ -317,14 +335,21 @@ class Agent:
         self.clients -= 1
         self._changed()
 
-    async def _open(self, message: OpenRun, writer: asyncio.StreamWriter) -> Served:
+    async def _open(self, message: OpenRun, writer: asyncio.StreamWriter) -> Served | None:
         while any(run.opened.run == message.run for run in self.runs.values()):
             await asyncio.sleep(0.02)  # its former part is still ending
+        outlet = Outlet(writer)
+        opened = Opened()
+        if not message.directory and self._guests is not None:
+            try:
+                message, opened = self._guests.welcome(message)
+            except UserError as error:
+                outlet.write(refusal(error))
+                outlet.flush()
+                return None
         self._numbers += 1
         number = self._numbers
         dispatcher = Dispatcher(self._order)
-
-        outlet = Outlet(writer)
 
         def ended(outcomes: list[Outcome]) -> None:
             outlet.write(framed(Ended(outcomes)))
@@ -336,10 +361,10 @@ class Agent:
         programs: dict[str, bytes] = {}
         crew = Crew(dispatcher, programs.__getitem__, ended, started, self._launching)
         run = self.runs[number] = Served(number, message, crew, dispatcher, outlet, programs)
-        outlet.write(framed(Opened()))
+        outlet.write(framed(opened))
         return run
 
-    def _do(self, run: Served, message: LearnProgram | Submit | CancelJobs) -> None:
+    def _do(self, run: Served, message: LearnProgram | Submit | CancelJobs | Recall | CleanUp) -> None:
         match message:
             case LearnProgram(digest, body):
                 run.programs[digest] = body
@@ -355,6 +380,12 @@ class Agent:
                 self._changed()
             case CancelJobs(jobs, unstarted):
                 run.crew.cancel(jobs, unstarted=unstarted)
+            case Recall(tasks):
+                journals = run.opened.journals
+                written = by_task(list(read_journals(Path(journals)))) if journals else {}
+                run.writer.write(framed(Ended([written.get(key) or lost(*key) for key in tasks])))
+            case CleanUp():
+                run.is_done = True
         self.schedule()
 
     def _close_run(self, run: Served) -> None:
@@ -369,7 +400,14 @@ class Agent:
         self._changed()
 
     def _forget(self, run: Served) -> None:
-        self.runs.pop(run.number, None)
+        if self.runs.pop(run.number, None) is not None and run.is_done and self._guests is not None:
+            self._guests.clean_up(run.opened)
+
+
+def lost(job: int, attempt: int, fingerprint: bytes) -> Outcome:
+    """Of a task that an agent had which has ended."""
+    error = "the site's agent has ended"
+    return Outcome(job=job, attempt=attempt, ending="temporary", error=error, fingerprint=fingerprint)
 
 
 def refusal(error: UserError) -> bytes:

@@ -69,9 +69,10 @@ class TransferProgress(Struct, frozen=True):
 
 
 class TransferEnded(Struct, frozen=True):
-    """Well or not."""
+    """Well or not. arrived: path at the source and at the target."""
 
     record: TransferRecord
+    arrived: tuple[tuple[str, str], ...] = ()
 
 
 class Warned(Struct, frozen=True):

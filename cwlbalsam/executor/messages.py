@@ -86,12 +86,20 @@ class Leave(Message, frozen=True):
 
 
 class OpenRun(Message, frozen=True):
-    """directory: of the run, where its nodes see it, too. journals: empty: none are written."""
+    """directory: of the run, where its nodes see it, too; empty: the site's machine is another one, and chooses it.
+    journals: empty: none are written.
+
+    Of a run from another machine alone: engine: the container engine that it asks for, "auto" for any that works, ""
+    for none. keeps_journals: there are no secrets. owner: the home that it belongs to.
+    """
 
     run: str
     settings: Settings
     directory: str
     journals: str
+    engine: str = ""
+    keeps_journals: bool = True
+    owner: str = ""
 
 
 class LearnProgram(Message, frozen=True):
@@ -108,11 +116,26 @@ class CancelJobs(Message, frozen=True):
     unstarted: bool
 
 
+class Recall(Message, frozen=True):
+    """Tasks of an earlier agent: each is answered with what it has journalled, or else as lost."""
+
+    tasks: list[tuple[int, int, bytes]]
+
+
+class CleanUp(Message, frozen=True):
+    """The run has ended well and needs nothing more that is at the site."""
+
+
 # --- from an agent to a run ---
 
 
 class Opened(Message, frozen=True):
-    pass
+    """directory: of the run at the site; engine: that its containers will have; work: the site's folder for all runs.
+    For runs of this machine these are empty: they know."""
+
+    directory: str = ""
+    engine: str = ""
+    work: str = ""
 
 
 class Refusal(Message, frozen=True):
@@ -142,7 +165,7 @@ class Notice(Message, frozen=True):
 
 ToAgent = NodeUp | NodeDown | WorkerDied | FromWorker | Leaving
 ToNode = StartWorker | ToWorker | EndWorker | Leave
-ToSite = OpenRun | LearnProgram | Submit | CancelJobs
+ToSite = OpenRun | LearnProgram | Submit | CancelJobs | Recall | CleanUp
 ToRun = Opened | Refusal | Ended | Reported | Started | Notice
 
 _encoder = msgspec.msgpack.Encoder()

@@ -40,6 +40,9 @@ RECOVER_SECONDS = 0.5
 MAX_FAILURES = 5
 """One after the other: of submissions, and of pilots none of whose nodes was ever up."""
 BATCH_FILE = "batch_id"
+NO_CALL = "ended before its launcher called"
+NO_NODE = "ended before one of its nodes was up"
+BY_FILES = "and speaks by files, since it does not reach the agent by TCP"
 WAITING = {BatchState.QUEUED, BatchState.HELD}
 LIVE = {*WAITING, BatchState.RUNNING}
 
@@ -221,7 +224,8 @@ class Pilots:
         pilot = self._asked.get(session)
         if pilot is not None and not pilot.up:
             pilot.up = True
-            self._agent.notify(f"pilot {pilot.batch_id}: started after {time.time() - pilot.submitted:.0f} s")
+            by_files = f", {BY_FILES}" if isinstance(pilot.wire, SpoolWire) and pilot.file.transport == "auto" else ""
+            self._agent.notify(f"pilot {pilot.batch_id}: started after {time.time() - pilot.submitted:.0f} s{by_files}")
         self._agent.hear(session, body)
         if pilot is not None and not pilot.useful and self._agent.sessions[session].nodes:
             pilot.useful = True
@@ -275,8 +279,7 @@ class Pilots:
         self._agent.lose_session(session, f"batch job {pilot.batch_id} has ended")
         if not pilot.useful and not pilot.cancelled:
             self._failures += 1
-            before = "one of its nodes was up" if pilot.up else "its launcher called"
-            why = f"pilot {pilot.batch_id} ended before {before}" + (f":\n{told}" if told else "")
+            why = f"pilot {pilot.batch_id} {NO_NODE if pilot.up else NO_CALL}" + (f":\n{told}" if told else "")
             self._agent.notify(why)
             if self._failures >= MAX_FAILURES:
                 self._agent.fail_waiting(why, lambda task: task.grant.pilot == pilot.kind)

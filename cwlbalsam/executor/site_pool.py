@@ -1,27 +1,26 @@
-"""A run's side of a site: its tools' jobs go to the site's agent; what needs no command is done right here."""
+"""A run's side of a site: the client of the site's agent."""
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol
 
 import msgspec
 
-from cwlbalsam.cwl.command_jobs import COMMANDS
-from cwlbalsam.cwl.records import Program, ToolProcess
 from cwlbalsam.cwl.tasks import Outcome, Task
 from cwlbalsam.errors import UserError
-from cwlbalsam.executor.crew import by_task, ended
+from cwlbalsam.executor.crew import ended
 from cwlbalsam.executor.frames import FRAME_TASKS, Inbox, unpack_outcomes
-from cwlbalsam.executor.journal import read_journals
 from cwlbalsam.executor.messages import (
     CancelJobs,
+    CleanUp,
     Ended,
     LearnProgram,
     Message,
     Notice,
     Opened,
     OpenRun,
+    Recall,
     Refusal,
     Reported,
     Started,
@@ -29,72 +28,75 @@ from cwlbalsam.executor.messages import (
     framed,
     to_run,
 )
-from cwlbalsam.executor.pool import WorkerPool
 
 CLOSE_SECONDS = 30.0
 READ_BYTES = 1 << 18
 RECONNECTS = 5
 
-Connect = Callable[[], Awaitable[tuple[asyncio.StreamReader, asyncio.StreamWriter]]]
+
+class Speaking(Protocol):
+    """What an agent is told by: a StreamWriter, or a line that outlives its connections."""
+
+    def write(self, data: bytes) -> None: ...
+    def close(self) -> None: ...
+    async def wait_closed(self) -> None: ...
+
+
+Connect = Callable[[], Awaitable[tuple[asyncio.StreamReader, Speaking]]]
 """Reach the site's agent, which is started if there is none. Raises UserError."""
 
 
 class SitePool:
-    """local: for what needs no command; closed with us. encoded: Programs by digest. notify: what to tell the user."""
+    """programs: digest and msgpack. notify: takes what to tell the user. opened: what the agent has said of itself."""
 
     def __init__(
         self,
-        local: WorkerPool,
-        program: Program,
-        encoded: Mapping[str, bytes],
         opening: OpenRun,
         connect: Connect,
         notify: Callable[[str], None],
     ) -> None:
-        self._local = local
-        self._program, self._encoded = program, encoded
+        self.opened = Opened()
+        self._programs: dict[str, bytes] = {}
         self._opening = opening
         self._connect = connect
         self._notify = notify
         self._tasks: dict[int, Task] = {}  # at the agent
-        self._writer: asyncio.StreamWriter | None = None
+        self._writer: Speaking | None = None
         self._unsent: list[Task] = []
-        self._refused: list[Outcome] = []
         self._turn_set = False
         self._reading: asyncio.Task[None] | None = None
         self._idle = asyncio.Event()
         self._on_outcomes: Callable[[list[Outcome]], None] = lambda _: None
         self._on_started: Callable[[list[int]], None] = lambda _: None
 
-    def start(self) -> None:
-        self._local.start()
-
     async def open(
         self, on_outcomes: Callable[[list[Outcome]], None], on_started: Callable[[list[int]], None] = lambda _: None
     ) -> None:
         """Raises UserError if the site cannot be used."""
         self._on_outcomes, self._on_started = on_outcomes, on_started
-        await self._local.open(on_outcomes, on_started)
         reader = await self._reach()
         self._reading = asyncio.create_task(self._read(reader))
 
-    def submit(self, tasks: list[Task]) -> None:
-        here = [task for task in tasks if not self._is_remote(task)]
-        if here:
-            self._local.submit(here)
-        for task in tasks:
-            if self._is_remote(task):
-                self._tasks[task.job] = task
-                self._unsent.append(task)
-        self._schedule()
+    def learn(self, digest: str, program: bytes) -> None:
+        """Before the first task of a Program."""
+        self._programs[digest] = program
+        self._say(LearnProgram(digest, program))
 
-    def cancel(self, jobs: list[int], *, unstarted: bool = False) -> None:
-        self._local.cancel([job for job in jobs if job not in self._tasks], unstarted=unstarted)
+    def submit(self, tasks: Sequence[Task]) -> None:
+        for task in tasks:
+            self._tasks[task.job] = task
+        self._unsent += tasks
+        if not self._turn_set:
+            self._turn_set = True
+            asyncio.get_running_loop().call_soon(self._flush)
+
+    def cancel(self, jobs: Sequence[int], *, unstarted: bool = False) -> None:
         self._flush()
         self._say(CancelJobs([job for job in jobs if job in self._tasks], unstarted))
 
-    async def close(self, kill: bool = False) -> None:
-        if kill and self._tasks:
+    async def close(self, kill: bool = False, clean: bool = False) -> None:
+        """kill: end what runs. clean: what the run has at the site is needed no longer."""
+        if kill and self._tasks and self._writer is not None:
             self.cancel(list(self._tasks))
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(CLOSE_SECONDS):
@@ -104,23 +106,13 @@ class SitePool:
         if self._reading is not None:
             self._reading.cancel()
         if self._writer is not None:
+            if clean:
+                self._say(CleanUp())
             self._writer.close()
-        await self._local.close(kill)
-
-    def abandon(self) -> None:
-        self._local.abandon()
-
-    def _is_remote(self, task: Task) -> bool:
-        if task.program != self._program.digest or task.program == COMMANDS.digest:
-            return True
-        return task.mode == "run" and isinstance(self._program.processes[task.process], ToolProcess)
+            with contextlib.suppress(OSError):
+                await self._writer.wait_closed()
 
     # --- out ---
-
-    def _schedule(self) -> None:
-        if not self._turn_set:
-            self._turn_set = True
-            asyncio.get_running_loop().call_soon(self._flush)
 
     def _flush(self) -> None:
         self._turn_set = False
@@ -138,14 +130,14 @@ class SitePool:
         """An agent that has taken us. Raises UserError."""
         reader, writer = await self._connect()
         writer.write(framed(self._opening))
-        for digest, encoded in self._encoded.items():
-            writer.write(framed(LearnProgram(digest, encoded)))
+        for digest, program in self._programs.items():
+            writer.write(framed(LearnProgram(digest, program)))
         length = int.from_bytes(await reader.readexactly(4), "little")
         answer = to_run.decode(await reader.readexactly(length))
         if isinstance(answer, Refusal):
             raise UserError(answer.message, hint=answer.hint)
         assert isinstance(answer, Opened)
-        self._writer = writer
+        self._writer, self.opened = writer, answer
         return reader
 
     async def _read(self, reader: asyncio.StreamReader) -> None:
@@ -173,16 +165,10 @@ class SitePool:
 
     def _recover(self) -> None:
         """The new agent takes runs only when nothing of the old one's lives: what is journalled counts, no more."""
-        journals = Path(self._opening.journals) if self._opening.journals else None
-        written = by_task(list(read_journals(journals))) if journals is not None else {}
         self._unsent.clear()
-        self._end(
-            [
-                written.get((task.job, task.attempt, task.fingerprint))
-                or ended(task, "temporary", "the site's agent has ended")
-                for task in self._in_flight()
-            ]
-        )
+        lost = [(task.job, task.attempt, task.fingerprint) for task in self._in_flight()]
+        if lost:
+            self._say(Recall(lost))
 
     def _in_flight(self) -> list[Task]:
         return list(self._tasks.values())
@@ -199,7 +185,13 @@ class SitePool:
                 self._notify(text)
 
     def _end(self, outcomes: Sequence[Outcome]) -> None:
-        known = [outcome for outcome in outcomes if self._tasks.pop(outcome.job, None) is not None]
+        known = [outcome for outcome in outcomes if self._is_ours(outcome)]
+        for outcome in known:
+            del self._tasks[outcome.job]
         if known:
             self._on_outcomes(known)
         self._idle.set()
+
+    def _is_ours(self, outcome: Outcome) -> bool:
+        task = self._tasks.get(outcome.job)
+        return task is not None and task.attempt == outcome.attempt

@@ -58,10 +58,11 @@ class Choice(Struct):
 class Mover:
     """One for all sites. figures: what is known of links; it learns.
 
-    resuming: an earlier process may have left transfers that can be gone on with.
+    resuming: an earlier process may have left transfers that can be gone on with. owner: whose transfers these are:
+    another one's, of the same files at the same time, are none of ours.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 (the last four are for tests and resumed runs)
         self,
         endpoints: Mapping[str, Endpoint],
         catalogue: Catalogue,
@@ -70,12 +71,13 @@ class Mover:
         carriers: Mapping[str, Carrier] = CARRIERS,
         figures: dict[Link, Figures] | None = None,
         resuming: bool = False,
+        owner: str = "",
         clock: Clock | None = None,
         carry: Carry = carry,
     ) -> None:
         self.figures = figures if figures is not None else {}
         self._endpoints, self._catalogue, self._report, self._carriers = endpoints, catalogue, report, carriers
-        self._resuming, self._clock, self._carry = resuming, clock or Clock(), carry
+        self._resuming, self._owner, self._clock, self._carry = resuming, owner, clock or Clock(), carry
         self._quests: dict[tuple[str, str], Quest] = {}
         self._ready: list[Quest] = []
         self._tasks: set[asyncio.Task[None]] = set()
@@ -209,7 +211,7 @@ class Mover:
 
     def _batch(self, link: Link, choices: list[Choice]) -> Batch:
         """Its id is the same for the same files on the same way, so that an attempt can go on with the one before."""
-        keys = [[*link], *([choice.quest.wanted.file, choice.quest.wanted.path] for choice in choices)]
+        keys = [[self._owner, *link], *([choice.quest.wanted.file, choice.quest.wanted.path] for choice in choices)]
         items = [
             Item(
                 source=choice.source.path,
@@ -271,7 +273,8 @@ class Mover:
                     failed=len(failed),
                     trouble=failed[0].trouble if failed else "",
                     message=failed[0].message if failed else "",
-                )
+                ),
+                tuple((result.item.source, result.item.target) for result in results if result.arrived),
             )
         )
 

@@ -23,7 +23,7 @@ from cwlbalsam.parser.nodes import Node, as_list, shortname
 from cwlbalsam.parser.types import TypeLowering, lower_binding
 
 # What changes no result: where it stood, and what people read.
-COSMETIC = frozenset({"place", "workdir_place", "label", "doc", "digest", "key", "id"})
+COSMETIC = frozenset({"place", "workdir_place", "label", "doc", "digest", "key", "id", "site"})
 # What a process is given by its Program: what holds around it, and the indices of what its steps run.
 GIVEN = frozenset({"requirements", "run"})
 # cwltool names the files of the types stdout and stderr by a hash over absolute URIs; ours must not depend on them.

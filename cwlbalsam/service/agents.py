@@ -18,6 +18,7 @@ import msgspec
 from cwlbalsam.cwl.tasks import Settings
 from cwlbalsam.errors import UserError
 from cwlbalsam.executor.messages import OpenRun, framed
+from cwlbalsam.executor.site_pool import Connect
 from cwlbalsam.service.home import Home
 from cwlbalsam.sites.site import Site
 
@@ -27,6 +28,10 @@ MOST_KILLED = 3
 """An agent that is killed before it has opened is started again so often."""
 MAX_SOCKET_PATH = 100
 SITE_FILE = "site.json"
+DOOR = "agent.sock"
+"""For runs of this machine, which end when their connections do."""
+LINES = "lines.sock"
+"""For runs of other machines, which outlive their connections."""
 
 
 def agent_folder(home: Home, site: str) -> Path:
@@ -38,9 +43,9 @@ def work_folder(home: Home, site: Site) -> Path:
     return Path(site.work).expanduser() if site.work else home.path / "work"
 
 
-def socket_path(folder: Path) -> Path:
+def socket_path(folder: Path, door: str = DOOR) -> Path:
     """Where the agent listens; in the folder for temporary files if the path would be too long for a socket."""
-    path = folder / "agent.sock"
+    path = folder / door
     if len(os.fsencode(path)) <= MAX_SOCKET_PATH:
         return path
     short = Path(tempfile.gettempdir(), f"cwlbalsam-{os.geteuid()}")
@@ -51,14 +56,14 @@ def socket_path(folder: Path) -> Path:
     return short / f"{hashlib.sha256(os.fsencode(path)).hexdigest()[:16]}.sock"
 
 
-async def connect(home: Home, site: Site) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+async def connect(home: Home, site: Site, door: str = DOOR) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     """Reach the site's agent; start it if there is none. Raises UserError."""
     folder = agent_folder(home, site.name)
     until = time.monotonic() + START_SECONDS
     process, killed = None, 0
     while True:
         with contextlib.suppress(OSError):
-            return await asyncio.open_unix_connection(str(socket_path(folder)))
+            return await asyncio.open_unix_connection(str(socket_path(folder, door)))
         code = process.poll() if process is not None else 0
         if code is not None and code < 0 and killed < MOST_KILLED:
             killed += 1
@@ -145,16 +150,17 @@ def stop_agent(home: Home, site: str) -> bool:
     return True
 
 
-def confirm_ended(home: Home, site: Site, run: str) -> None:
+def confirm_ended(name: str, run: str, reach: Connect) -> None:
     """Wait until nothing of a run's jobs lives at the site any more. Raises UserError if the site does not tell."""
 
     async def ask_agent() -> None:
-        reader, writer = await connect(home, site)
-        writer.write(framed(OpenRun(run, Settings(), "", "")))
+        reader, writer = await reach()
+        writer.write(framed(OpenRun(run, Settings(), "", "", keeps_journals=False)))
         await reader.readexactly(4)  # it takes a run when its former part has ended
         writer.close()
+        await writer.wait_closed()
 
     try:
         asyncio.run(ask_agent())
     except (OSError, asyncio.IncompleteReadError):
-        raise UserError(f"the agent of site '{site.name}' has ended", hint="resume the run again") from None
+        raise UserError(f"the agent of site '{name}' has ended", hint="resume the run again") from None

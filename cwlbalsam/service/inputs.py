@@ -20,7 +20,7 @@ from cwlbalsam.service.overrides import OVERRIDE_KEYS, REQUIREMENT_KEYS, require
 
 TOOL_KEYS = ("cwl:tool", "https://w3id.org/cwl/cwl#tool")
 PATH_ALONE = re.compile(r"expected (File|Directory)(\[\])?\??, got string (.*)", re.DOTALL)
-KEPT_SCHEMES = ("http", "https", "ftp", "gsiftp", "s3", "gs")
+KEPT_SCHEMES = ("http", "https", "ftp", "gsiftp", "s3", "gs", "site")
 
 
 class InputSource(Struct, frozen=True, kw_only=True):

@@ -9,8 +9,11 @@ import msgspec
 
 from cwlbalsam.cwl.moving import Intent, undo
 from cwlbalsam.cwl.removal import remove_tree
+from cwlbalsam.executor.wanted import ARRIVALS
 
 MOVES_FILE = "moves.msgpack"
+TRANSFERS_FILE = "transfers.jsonl"
+"""What was brought from site to site; it stays, as what commands have printed."""
 MANY_ENTRIES = 200
 """From so many directories and files of jobs on, nobody waits for their removal: it may take as long as the jobs."""
 
@@ -64,7 +67,8 @@ def clean_up(folder: Path) -> None:
                 Path(entry.path).unlink(missing_ok=True)
         with suppress(OSError):
             shard.rmdir()
-    remove_tree(str(folder / "journals"))
+    for name in ("journals", ARRIVALS):
+        remove_tree(str(folder / name))
     for path in (folder / MOVES_FILE, folder / "alive"):
         path.unlink(missing_ok=True)
     for path in (folder / "jobs", folder):

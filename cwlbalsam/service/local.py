@@ -15,30 +15,30 @@ from msgspec import Raw, Struct
 import cwlbalsam
 from cwlbalsam.cwl.command_jobs import COMMANDS, ENCODED
 from cwlbalsam.cwl.packed import unpack
-from cwlbalsam.cwl.records import WorkflowProcess
+from cwlbalsam.cwl.records import Process, WorkflowProcess
 from cwlbalsam.cwl.relocation import Ground, relocate
 from cwlbalsam.cwl.tasks import Settings
-from cwlbalsam.errors import EXIT_BUG, EXIT_FAILED, EXIT_INTERRUPTED, Problem, UserError
+from cwlbalsam.errors import EXIT_BUG, EXIT_FAILED, EXIT_INTERRUPTED, UserError
 from cwlbalsam.executor.capacity import Capacity
 from cwlbalsam.executor.coordinator import Coordinator
-from cwlbalsam.executor.events import Interrupted, Reporter, RunEnded, RunStarted, Warned
+from cwlbalsam.executor.events import Interrupted, Reporter, RunEnded, RunStarted
 from cwlbalsam.executor.live import Failure, Remembered, RetryPolicy
-from cwlbalsam.executor.messages import OpenRun
 from cwlbalsam.executor.pool import WorkerPool
 from cwlbalsam.executor.recovery import hold_alive
-from cwlbalsam.executor.site_pool import SitePool
+from cwlbalsam.executor.staging_pool import StagingPool
 from cwlbalsam.jobs.ids import new_run_id
 from cwlbalsam.jobs.model import Changes, JobKind, Move, RunRecord, State
 from cwlbalsam.jobs.states import FINAL
 from cwlbalsam.parser.cache import Loaded
-from cwlbalsam.service.agents import connect, work_folder
+from cwlbalsam.service.agents import work_folder
 from cwlbalsam.service.home import Home
 from cwlbalsam.service.leftovers import MOVES_FILE, clean_up_apart, write_intent
 from cwlbalsam.service.masking import mask, mask_changes, secrets_of
-from cwlbalsam.service.options import Asked, RunOptions
+from cwlbalsam.service.options import NO_ENGINE, Asked, RunOptions
 from cwlbalsam.service.output_object import spell_out
 from cwlbalsam.service.requests import FOLDER, Requests
-from cwlbalsam.service.run_site import site_of, sites_home_of
+from cwlbalsam.service.run_places import RunPlaces
+from cwlbalsam.service.run_sites import sites_home_of, sites_of
 from cwlbalsam.service.settings import choose_machine, make_settings
 from cwlbalsam.store import Store, StoredJob, open_store
 from cwlbalsam.store.base import RunStatus
@@ -94,11 +94,12 @@ class LocalRun:
         self.id = resumed.record.id if resumed else new_run_id()
         self.outdir = Path(self.options.directory or ".", self.options.outdir).absolute()
         self.sites_home = sites_home_of(self.options, home)
-        self.site = site_of(self.options, home)
+        self.sites = sites_of(self.options, home, loaded.program)
         self.folder = Path(resumed.record.directory) if resumed else self._new_folder()
         self.requests = requests or Requests(self.folder / FOLDER)
         self.interrupted: Literal["", "interrupted", "killed"] = ""
         self.secrets = secrets_of(loaded.program, values)
+        self.outputs: dict[str, Raw] | None = None  # of a run with sites, once they are here
 
     @property
     def is_queue(self) -> bool:
@@ -108,8 +109,9 @@ class LocalRun:
     def _new_folder(self) -> Path:
         if self.options.tmpdir_prefix:
             return Path(f"{Path(self.options.directory or '.').absolute() / self.options.tmpdir_prefix}{self.id}")
-        if self.site is not None:
-            return work_folder(self.sites_home, self.site) / "runs" / self.id
+        seen = next((site for site in self.sites.sites.values() if not site.host), None)
+        if seen is not None:  # its nodes must see the folder
+            return work_folder(self.sites_home, seen) / "runs" / self.id
         return self.home.run_directory(self.id)
 
     def run(self, store: Store | None = None) -> RunResult:
@@ -123,7 +125,9 @@ class LocalRun:
 
     def _run(self, store: Store | None) -> RunResult:
         started = time.time()
-        settings = make_settings(self.loaded.program, self.options, self.values, self.id, self.folder)
+        settings = make_settings(
+            self.loaded.program, self.options, self.values, self.id, self.folder, self._processes_here()
+        )
         settings = msgspec.structs.replace(settings, reuse_folder=_reuse_folder(self.options, self.home))
         make_writable(self.outdir, "--outdir")
         make_writable(self.folder / "jobs", "the run's directory")
@@ -141,7 +145,7 @@ class LocalRun:
             if alive is not None:
                 os.close(alive)
 
-    def _conduct(self, pool: WorkerPool | SitePool, store: Store, started: float) -> RunResult:
+    def _conduct(self, pool: WorkerPool | StagingPool, store: Store, started: float) -> RunResult:
         try:
             coordinator = self._coordinator(pool, store)
             if self.requests.reserve is not None:
@@ -167,20 +171,29 @@ class LocalRun:
                 store.finish_run(self.id, status, message=str(error), ended=time.time())
             raise
 
-    def _pool(self, settings: Settings) -> WorkerPool | SitePool:
-        local = self._local_pool(settings)
-        if self.site is None:
-            return local
-        site, home = self.site, self.sites_home
-        journals = "" if self.secrets else str(self.folder / "journals")
-        return SitePool(
-            local,
-            self.loaded.program,
-            self._programs(),
-            OpenRun(self.id, settings, str(self.folder), journals),
-            lambda: connect(home, site),
-            lambda text: self.reporter.report(Warned(Problem("", text))),
+    def _processes_here(self) -> list[Process]:
+        """What needs the container engine of this machine, or of one that is set up like it."""
+        program, sites = self.loaded.program, self.sites.sites.values()
+        elsewhere = {id(tool) for site in sites if site.host for tool in self.sites.tools_at(program, site.name)}
+        forbidden = self.options.engine == NO_ENGINE  # anywhere
+        return [process for process in program.processes if forbidden or id(process) not in elsewhere]
+
+    def _pool(self, settings: Settings) -> WorkerPool | StagingPool:
+        home = self._local_pool(settings)
+        if not self.sites.sites:
+            return home
+        places = RunPlaces(
+            run=self.id,
+            folder=self.folder,
+            loaded=self.loaded,
+            sites=self.sites,
+            options=self.options,
+            home=self.home,
+            sites_home=self.sites_home,
+            secret=bool(self.secrets),
+            reporter=self.reporter,
         )
+        return places.pool(home, settings)
 
     def _local_pool(self, settings: Settings) -> WorkerPool:
         capacity = Capacity(choose_machine(self.options, self.folder))
@@ -198,7 +211,7 @@ class LocalRun:
     def _programs(self) -> dict[str, bytes]:
         return {COMMANDS.digest: ENCODED, self.loaded.program.digest: self.loaded.encoded}
 
-    def _coordinator(self, pool: WorkerPool | SitePool, store: Store) -> Coordinator:
+    def _coordinator(self, pool: WorkerPool | StagingPool, store: Store) -> Coordinator:
         return Coordinator(
             self.loaded.program,
             pool,
@@ -210,7 +223,7 @@ class LocalRun:
             memory=self.resumed.memory if self.resumed else None,
         )
 
-    async def _main(self, coordinator: Coordinator, pool: WorkerPool | SitePool) -> None:
+    async def _main(self, coordinator: Coordinator, pool: WorkerPool | StagingPool) -> None:
         import asyncio
 
         from cwlbalsam.executor.script_runner import ScriptRunner
@@ -236,6 +249,8 @@ class LocalRun:
             await self.requests.attend(coordinator, lambda: bool(self.interrupted))
             if coordinator.broken is not None:
                 raise coordinator.broken
+            if isinstance(pool, StagingPool):
+                await self._leave_sites(coordinator, pool)
         except BaseException:
             await scripts.close()
             await pool.close(kill=True)
@@ -255,12 +270,22 @@ class LocalRun:
             "CWLBALSAM_RUN": self.id,
         }
 
+    async def _leave_sites(self, coordinator: Coordinator, pool: StagingPool) -> None:
+        """Fetch the final outputs from where they were made."""
+        if self.interrupted:
+            return
+        stays = self.options.outputs == "leave"
+        self.outputs = coordinator.outputs()
+        if not stays:
+            self.outputs = await pool.fetch(self.outputs)
+        pool.clean = not (coordinator.failures or stays or self.options.keep)
+
     def _end(self, coordinator: Coordinator, store: Store, started: float) -> RunResult:
         code = _exit_code(coordinator.failures, bool(self.interrupted))
         outputs: dict[str, Raw] | None = None
         message = coordinator.failures[0].error if coordinator.failures else ""
         if not self.interrupted:
-            outputs = coordinator.outputs()
+            outputs = coordinator.outputs() if self.outputs is None else self.outputs
             self._drop_obsolete(coordinator, store)
             coordinator.jobs.clear()  # of a large run a good part of the memory, which what follows needs
             try:

@@ -33,7 +33,8 @@ class RunOptions(Struct, kw_only=True, frozen=True, omit_defaults=True):
     keep: bool = False  # job directories stay
     outputs: Literal["move", "copy", "leave"] = "move"
 
-    site: str = ""  # where tools run; empty: on this machine
+    site: str = ""  # where tools run; empty: where the document and the site files say, else on this machine
+    step_sites: tuple[str, ...] = ()  # STEP=NAME: where the tools of a step run
     sites: tuple[str, ...] = ()  # further site files
     sites_home: str = ""  # the home with the sites and their agents, if it is not `home`
     workers: int = 0  # worker processes; 0: as many as fit the machine

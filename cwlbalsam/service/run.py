@@ -35,7 +35,8 @@ from cwlbalsam.service.masking import secrets_of
 from cwlbalsam.service.options import Asked, RunOptions
 from cwlbalsam.service.overrides import compile_options
 from cwlbalsam.service.requests import Requests
-from cwlbalsam.service.run_site import site_of, sites_home_of
+from cwlbalsam.service.run_places import connector_of
+from cwlbalsam.service.run_sites import sites_home_of, sites_of
 from cwlbalsam.service.settings import choose_engine
 from cwlbalsam.service.targets import narrow
 from cwlbalsam.sites.containers import kill_containers
@@ -117,8 +118,9 @@ def _taken_up(
     if secrets_of(loaded.program, values):
         raise UserError(f"run {record.id} had secret inputs, which are not kept", hint="run the document again")
     check_inputs(loaded.program, values)
-    if (before := site_of(asked.options, home)) is not None:
-        confirm_ended(sites_home_of(asked.options, home), before, record.id)
+    for site in sites_of(asked.options, home, loaded.program).sites.values():
+        reach = connector_of(site, sites_home_of(asked.options, home), record.id, lambda text: None)
+        confirm_ended(site.name, record.id, reach)
     end_survivors(folder)
     if engine := choose_engine(loaded.program.processes, options):
         kill_containers(engine, container_prefix(record.id))

@@ -1,7 +1,7 @@
 """What workers are told: settings made of a run's options, its Program and this machine."""
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,18 @@ from cwlbalsam.executor.capacity import Machine, detect_machine
 from cwlbalsam.service.options import AUTO, NO_ENGINE, RunOptions, load_mpi_config, preserved_environment
 
 
-def make_settings(program: Program, options: RunOptions, values: Mapping[str, Any], run: str, folder: Path) -> Settings:
-    """Raises UserError if a tool requires a container and there can be none; inputs are checked before that."""
+def make_settings(
+    program: Program,
+    options: RunOptions,
+    values: Mapping[str, Any],
+    run: str,
+    folder: Path,
+    here: Sequence[Process],
+) -> Settings:
+    """here: what may run on this machine.
+
+    Raises UserError if a tool requires a container and there can be none; inputs are checked before that.
+    """
     mpi = load_mpi_config(options.mpi_config_file)
     settings = Settings(
         run=run,
@@ -32,7 +42,7 @@ def make_settings(program: Program, options: RunOptions, values: Mapping[str, An
         mpi_environment=mpi.environment() if _uses_mpi(program) else {},
     )
     try:
-        engine = choose_engine(program.processes, options)
+        engine = choose_engine(here, options)
     except UserError:
         _check_inputs(program, values, settings, folder)  # a mistake in the inputs is told first
         raise

@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import cast
@@ -23,9 +23,11 @@ from cwlbalsam.executor.mpi_jobs import with_launch
 from cwlbalsam.executor.pilot import PilotFile, Starter, Transport
 from cwlbalsam.executor.pilots import Pilots
 from cwlbalsam.executor.site_limits import SiteLimits, limits_of
+from cwlbalsam.executor.wires.line import Switchboard
 from cwlbalsam.executor.wires.tcp import listen
 from cwlbalsam.planner.start_order import ORDERS
-from cwlbalsam.service.agents import SITE_FILE, agent_folder, hold_lock, socket_path, work_folder
+from cwlbalsam.service.agents import DOOR, LINES, SITE_FILE, agent_folder, hold_lock, socket_path, work_folder
+from cwlbalsam.service.guests import SiteGuests
 from cwlbalsam.service.home import Home
 from cwlbalsam.service.site_files import look_closely
 from cwlbalsam.sites.schedulers import SCHEDULERS, ask
@@ -62,20 +64,21 @@ async def serve_site(home: Home, told: Site) -> None:
     def check(task: Task) -> None:
         limits(task.grant.pilot.queue).check(task)
 
-    agent = Agent(check=check, launching=launching, changed=changed, order=ORDERS[site.order])
+    guests = SiteGuests(home, site, work_folder(home, told).resolve())
+    agent = Agent(check=check, launching=launching, changed=changed, order=ORDERS[site.order], guests=guests)
     batch = BatchSystem(ask.Site(scheduler=SCHEDULERS[site.scheduler.kind]), _form(site))
     pilots = Pilots(agent, batch, work_folder(home, told) / "pilots", limits, _pilot_file(site, limits("")))
     await pilots.recover()
     door = listening_socket()
     pilots.listen_at(addresses(door.getsockname()[1]))
     server = await listen(pilots.known, door)
-    path = socket_path(agent_folder(home, site.name))
-    path.unlink(missing_ok=True)
-    runs = await asyncio.start_unix_server(agent.serve, str(path))
+    lines = Switchboard(agent.serve)
+    doors = [await _listen(home, site, LINES, lines.answer), await _listen(home, site, DOOR, agent.serve)]
     deciding = asyncio.create_task(pilots.run())
-    await _until_over(agent, pilots, deciding, limits(""))
-    path.unlink(missing_ok=True)
-    runs.close()
+    await _until_over(agent, pilots, deciding, limits(""), lines)
+    for path, runs in doors:
+        path.unlink(missing_ok=True)
+        runs.close()
     deciding.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await deciding
@@ -89,7 +92,17 @@ async def site_limits(told: Site, queue: str = "") -> SiteLimits:
     return limits_of(seen.site, seen.state, queue)
 
 
-async def _until_over(agent: Agent, pilots: Pilots, deciding: asyncio.Task[None], limits: SiteLimits) -> None:
+async def _listen(
+    home: Home, site: Site, door: str, answer: Callable[..., Awaitable[None]]
+) -> tuple[Path, asyncio.Server]:
+    path = socket_path(agent_folder(home, site.name), door)
+    path.unlink(missing_ok=True)
+    return path, await asyncio.start_unix_server(answer, str(path))
+
+
+async def _until_over(
+    agent: Agent, pilots: Pilots, deciding: asyncio.Task[None], limits: SiteLimits, lines: Switchboard
+) -> None:
     over = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, over.set)
     alone_since = time.monotonic()
@@ -97,6 +110,7 @@ async def _until_over(agent: Agent, pilots: Pilots, deciding: asyncio.Task[None]
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(1.0):
                 await over.wait()
+        lines.give_up()
         if agent.clients or len(pilots) or limits.pilots.least:
             alone_since = time.monotonic()
         elif time.monotonic() - alone_since > LINGER_SECONDS:

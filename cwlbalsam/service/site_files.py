@@ -3,7 +3,6 @@
 import asyncio
 import json
 import re
-import shlex
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -11,15 +10,16 @@ from msgspec import Struct
 
 from cwlbalsam.errors import UserError, did_you_mean
 from cwlbalsam.jobs.batch import MachineState, Queue
+from cwlbalsam.service.endpoints import login_of
 from cwlbalsam.service.home import Home
 from cwlbalsam.sites.guess import Facts, guess, parse_probe, probe_command, with_machine
 from cwlbalsam.sites.schedulers import SCHEDULERS, ask
 from cwlbalsam.sites.schedulers.ask import NO_COMMAND, TOO_LONG, Answer, Run, run_here
 from cwlbalsam.sites.site import LOCAL, SchedulerSettings, Site
 from cwlbalsam.sites.sitefile import load_sites, read_sites
+from cwlbalsam.sites.transfers.ssh import remote_command
 
 PROBE_SECONDS = 60.0
-SSH = ("ssh", "-o", "BatchMode=yes", "-o", "ConnectTimeout=20", "--")
 SSH_FAILED = 255
 HEAD = "# Sites of cwlbalsam. What is not said is found out; all that can be said: cwlbalsam site schema\n"
 
@@ -56,7 +56,7 @@ def runner(site: Site) -> Run:
         return run_here
 
     async def run_there(command: Sequence[str], seconds: float) -> Answer:
-        return await run_here([*SSH, site.host, shlex.join(command)], seconds)
+        return await run_here(remote_command(login_of(site), command), seconds)
 
     return run_there
 

@@ -63,9 +63,11 @@ class Site(Struct, frozen=True, kw_only=True):
 
     containers, transfers: the first is the preferred one; empty: those that are found. modules, setup: what makes the
     environment of a batch job. starter, transport: of pilots' node supervisors and of their link to the agent, "": what
-    works.
-    order: in which jobs start, a name in planner.start_order.ORDERS. scratch: a folder of each node's own.
-    lease_seconds: 0: as is usual. file: that describes it, "": none.
+    works. order: in which jobs start, a name in planner.start_order.ORDERS. scratch: a folder of each node's own.
+    lease_seconds: 0: as is usual. steps: patterns of the steps that run there if nobody says otherwise. command,
+    python: cwlbalsam and any Python there, "": those on the PATH. ssh_config: "": ssh's own. filesystem: sites that
+    name the same one share their files. gridftp: `gsiftp://host:port`. globus: id of a collection. file: that describes it, "":
+    none.
     """
 
     name: str
@@ -84,6 +86,13 @@ class Site(Struct, frozen=True, kw_only=True):
     order: str = "widest"
     scratch: str = ""
     lease_seconds: float = 0.0
+    steps: tuple[str, ...] = ()
+    command: str = ""
+    python: str = ""
+    ssh_config: str = ""
+    filesystem: str = ""
+    gridftp: str = ""
+    globus: str = ""
     file: str = ""
 
 

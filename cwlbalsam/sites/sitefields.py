@@ -90,6 +90,13 @@ SITE = {
     "lease": Field(
         kind="time", doc="How long a pilot's jobs stay its own when it is silent.", attribute="lease_seconds"
     ),
+    "steps": Field(kind="list", doc="Steps that run here unless the command line says otherwise (or align/*)."),
+    "command": Field(kind="text", doc="cwlbalsam at the site, if it is not on the PATH there (~/venv/bin/cwlbalsam)."),
+    "python": Field(kind="text", doc="A Python (3.8 or newer) at the site, for transfers, if not python3 on the PATH."),
+    "ssh_config": Field(kind="text", doc="A configuration file for ssh instead of ~/.ssh/config."),
+    "filesystem": Field(kind="word", doc="The file system's name: sites that give the same one share their files."),
+    "gridftp": Field(kind="word", doc="The site's GridFTP server, gsiftp://host:port."),
+    "globus": Field(kind="word", doc="The id of the site's Globus collection."),
     "setup": Field(kind="lines", doc="Shell lines that batch jobs begin with."),
 }
 

@@ -28,9 +28,9 @@ def test_a_required_container_is_unsupported_where_there_may_be_none(program: Pr
     values = reads(tmp_path)
     (tmp_path / "reads.fai").touch()
     with pytest.raises(UnsupportedError, match="requires a container"):
-        make_settings(program, NO_CONTAINER, values, "run", tmp_path)
+        make_settings(program, NO_CONTAINER, values, "run", tmp_path, program.processes)
 
 
 def test_wrong_inputs_are_told_before_the_container_that_may_not_be(program: Program, tmp_path: Path) -> None:
     with pytest.raises(JobError, match=r"reads\.fai.* is missing"):
-        make_settings(program, NO_CONTAINER, reads(tmp_path), "run", tmp_path)
+        make_settings(program, NO_CONTAINER, reads(tmp_path), "run", tmp_path, program.processes)

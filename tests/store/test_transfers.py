@@ -1,9 +1,6 @@
 from contextlib import closing
 from pathlib import Path
 
-from click.testing import CliRunner
-
-from cwlbalsam.cli.main import cli
 from cwlbalsam.jobs.links import Figures, TransferRecord
 from cwlbalsam.jobs.replicas import Replica, ReplicaState
 from cwlbalsam.store import open_store
@@ -37,19 +34,3 @@ def test_replicas_links_and_transfers_are_kept(tmp_path: Path) -> None:
         assert store.replicas(["f"]) == []
         assert store.figures() == figures
         assert store.transfers(1) == [RECORD]
-
-
-def test_transfers_are_listed_the_newest_first(tmp_path: Path) -> None:
-    import msgspec
-
-    failed = msgspec.structs.replace(RECORD, started=9.0, failed=2, trouble="cut", message="Broken pipe", attempt=1)
-    with closing(opened(tmp_path)) as store:
-        store.add_transfer(RECORD)
-        store.add_transfer(failed)
-    environment = {"CWLBALSAM_HOME": str(tmp_path)}
-    lines = CliRunner().invoke(cli, ["transfers", "ls"], env=environment).output.splitlines()
-    assert lines[0].split() == ["STARTED", "FROM", "TO", "PROTOCOL", "FILES", "SIZE", "TIME", "RATE", "TRY", "TROUBLE"]
-    assert "2 failed: Broken pipe" in lines[1]
-    assert lines[2].split()[2:] == ["a", "home", "rsync", "3", "4.0", "MiB", "2.0s", "2.0", "MiB/s", "1"]
-    printed = CliRunner().invoke(cli, ["transfers", "ls", "--json", "-n", "1"], env=environment).stdout
-    assert msgspec.json.decode(printed, type=list[TransferRecord]) == [failed]

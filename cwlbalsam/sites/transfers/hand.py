@@ -10,12 +10,12 @@ import msgspec
 
 from cwlbalsam.sites.transfers.base import Endpoint, Load, Progress, State, TransferError, Trouble
 from cwlbalsam.sites.transfers.failures import classify, message_of
-from cwlbalsam.sites.transfers.remote import arrivals, files
+from cwlbalsam.sites.transfers.remote import arrivals, files, scratch
 from cwlbalsam.sites.transfers.remote.answer import trouble_of
 from cwlbalsam.sites.transfers.sessions import Session, idle_sessions
 
 ANSWER_SECONDS = 900.0
-LOCAL: dict[str, Callable[..., Any]] = {**files.OPERATIONS, **arrivals.OPERATIONS}
+LOCAL: dict[str, Callable[..., Any]] = {**files.OPERATIONS, **arrivals.OPERATIONS, **scratch.OPERATIONS}
 """What is quick enough, or needs no ending, for a thread here."""
 
 

@@ -15,7 +15,7 @@ from cwlbalsam.sites.transfers.process import end
 from cwlbalsam.sites.transfers.ssh import options
 
 PACKAGE = "cwlbalsam.sites.transfers.remote"
-PROGRAMS = ("answer", "files", "arrivals", "web")
+PROGRAMS = ("answer", "files", "arrivals", "scratch", "web")
 START = (
     "import json,sys,types;i=sys.stdin.buffer;m=sys.modules;"
     "l=json.loads(i.readline());"

@@ -1,0 +1,366 @@
+"""The places where one run's jobs run: this machine, and sites. Each task goes to one, and its files before it.
+
+What a task reads is brought to where it runs, unless it is there; what it makes stays where it was made. A site that
+shares its files with this machine gets tasks as they are.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+import msgspec
+from msgspec import Raw, Struct
+from msgspec.structs import replace
+
+from cwlbalsam.cwl.command_jobs import COMMANDS, ENCODED
+from cwlbalsam.cwl.places import HERE, SCHEME, location_at, split_location
+from cwlbalsam.cwl.records import Program, ToolProcess
+from cwlbalsam.cwl.tasks import Outcome, Task
+from cwlbalsam.cwl.values import files_and_directories
+from cwlbalsam.errors import JobError, UserError
+from cwlbalsam.executor.crew import ended
+from cwlbalsam.executor.needs import FILE_MARK, has_default_files, is_changed_first, reads_files, written_out
+from cwlbalsam.executor.pool import WorkerPool
+from cwlbalsam.executor.site_pool import SitePool
+from cwlbalsam.executor.wanted import Wanted
+from cwlbalsam.executor.whereabouts import Whereabouts
+from cwlbalsam.jobs.names import job_directory
+
+SITE_MARK = SCHEME.encode()
+_encode = msgspec.msgpack.encode
+Values = dict[str, Any]
+
+
+class Place(Struct, eq=False):
+    """A site of the run. shares: it sees this machine's files under their paths."""
+
+    name: str
+    pool: SitePool
+    shares: bool
+
+
+class Way(Struct, eq=False):
+    """A task from its submission to its outcome. place: None until it is with workers."""
+
+    task: Task
+    place: str | None = None
+    staging: "asyncio.Task[None] | None" = None
+    bound: "asyncio.Future[Outcome] | None" = None  # its first part, which changes its inputs
+    translated: bool = False
+
+
+class Opening(Protocol):
+    """Called when all sites have answered; makes what brings files, None if all share them. Raises UserError if a site
+    cannot run what is meant for it."""
+
+    def __call__(self, places: Mapping[str, Place]) -> Whereabouts | None: ...
+
+
+class StagingPool:
+    """choose: the site of a tool's job, HERE for this machine."""
+
+    def __init__(
+        self,
+        home: WorkerPool,
+        places: Mapping[str, Place],
+        program: Program,
+        *,
+        choose: Callable[[Task], str],
+        opening: Opening,
+    ) -> None:
+        self._home = home
+        self._places = places
+        self._program = program
+        self._choose = choose
+        self._opening = opening
+        self._files: Whereabouts | None = None
+        self._ways: dict[int, Way] = {}
+        self.clean = False  # at the end: the run needs nothing more that is at its sites
+        self._on_outcomes: Callable[[list[Outcome]], None] = lambda _: None
+
+    @property
+    def places(self) -> Mapping[str, Place]:
+        return self._places
+
+    def start(self) -> None:
+        """Fork the workers of this machine."""
+        self._home.start()
+
+    async def open(
+        self, on_outcomes: Callable[[list[Outcome]], None], on_started: Callable[[list[int]], None] = lambda _: None
+    ) -> None:
+        """Raises UserError if a site cannot be used."""
+        self._on_outcomes = on_outcomes
+        await self._home.open(lambda outcomes: self._ended(HERE, outcomes), self._filtered(on_started))
+        try:
+            opening = [self._open(place, on_started) for place in self._places.values()]
+            for answer in await asyncio.gather(*opening, return_exceptions=True):
+                if isinstance(answer, BaseException):
+                    raise answer
+            self._files = self._opening(self._places)
+        except BaseException:
+            await self.close(kill=True)
+            raise
+        for place in self._places.values():
+            place.pool.learn(self._program.digest, self._program_for(place))
+            place.pool.learn(COMMANDS.digest, ENCODED)
+
+    async def _open(self, place: Place, on_started: Callable[[list[int]], None]) -> None:
+        await place.pool.open(lambda outcomes: self._ended(place.name, outcomes), on_started)
+
+    def _filtered(self, on_started: Callable[[list[int]], None]) -> Callable[[list[int]], None]:
+        """A job whose inputs are only bound here has not started."""
+
+        def started(jobs: list[int]) -> None:
+            on_started([job for job in jobs if (way := self._ways.get(job)) is None or way.bound is None])
+
+        return started
+
+    def _program_for(self, place: Place) -> bytes:
+        """What the document puts into working directories has another path at a site."""
+        if place.shares or self._files is None:
+            return _encode(self._program)
+        processes = []
+        for process in self._program.processes:
+            if any(True for _ in written_out(process)):
+                process = msgspec.msgpack.decode(_encode(process), type=type(process))
+                for value in written_out(process):
+                    self._files.translate(place.name, value, {})
+            processes.append(process)
+        return _encode(replace(self._program, processes=tuple(processes)))
+
+    # --- in ---
+
+    def submit(self, tasks: Sequence[Task]) -> None:
+        ready: dict[str, list[Task]] = {}
+        for task in tasks:
+            place = self._choose(task) if self._has_command(task) else HERE
+            way = self._ways[task.job] = Way(task)
+            if self._goes_as_it_is(task, place):
+                way.place = place
+                ready.setdefault(place, []).append(self._at(place, task))
+            else:
+                way.staging = asyncio.create_task(self._stage(way, place))
+        for place, group in ready.items():
+            self._pool(place).submit(group)
+
+    def _has_command(self, task: Task) -> bool:
+        if task.program == COMMANDS.digest:
+            return True
+        return task.mode == "run" and isinstance(self._program.processes[task.process], ToolProcess)
+
+    def _pool(self, place: str) -> WorkerPool | SitePool:
+        return self._places[place].pool if place else self._home
+
+    def _shares(self, place: str) -> bool:
+        return not place or self._places[place].shares
+
+    def _goes_as_it_is(self, task: Task, place: str) -> bool:
+        """Without a look at its values. A command that is no step of the document finds its files by itself."""
+        if task.program == COMMANDS.digest:
+            return True
+        raws = (*task.inputs.values(), *task.previous.values())
+        if self._shares(place):
+            return self._files is None or not any(SITE_MARK in memory_of(raw) for raw in raws)
+        process = self._program.processes[task.process]
+        if any(FILE_MARK in memory_of(raw) for raw in raws) or any(True for _ in written_out(process)):
+            return False
+        return not has_default_files(process, task.inputs)
+
+    def _at(self, place: str, task: Task) -> Task:
+        """The task with its directory at a place."""
+        if self._shares(place):
+            return task
+        folder = f"{self._places[place].pool.opened.directory}/jobs"
+        return replace(task, directory=job_directory(folder, task.job, task.attempt))
+
+    # --- on the way ---
+
+    async def _stage(self, way: Way, place: str) -> None:
+        try:
+            await self._bring(way, place)
+        except (UserError, JobError) as error:
+            self._answer([ended(way.task, "failed", str(error))])
+        except Exception as error:
+            self._answer([replace(ended(way.task, "failed", f"internal error: {error!r}"), bug=True)])
+
+    async def _bring(self, way: Way, place: str) -> None:
+        task = way.task
+        assert self._files is not None
+        inputs, previous = _decoded(task.inputs), _decoded(task.previous)
+        if self._has_command(task):
+            if self._is_bound_here_first(task, inputs, previous):
+                outcome = await self._bind(way, inputs, previous)
+                if outcome.ending != "done":
+                    self._answer([replace(outcome, fingerprint=task.fingerprint)])
+                    return
+                task = replace(task, inputs=outcome.outputs, previous={}, step=None, loop=False, top=False)
+                inputs, previous = _decoded(task.inputs), {}
+                _forget_listings(inputs)
+        elif reads_files(self._program, task, {**inputs, **previous}):
+            place = self._where_most_is([inputs, previous])
+        else:
+            self._submit(way, task, HERE)  # what the values say is enough
+            return
+        task = await self._moved(way, task, place, inputs, previous)
+        self._submit(way, task, place)
+
+    def _is_bound_here_first(self, task: Task, inputs: Values, previous: Values) -> bool:
+        """Not if even that reads files that are not here, unless the document's own files are here."""
+        assert self._files is not None
+        if not is_changed_first(self._program, task, inputs):
+            return False
+        if task.top or has_default_files(self._program.processes[task.process], inputs):
+            return True
+        there = set(self._files.sizes([inputs, previous])) - {HERE}
+        return not there or not reads_files(self._program, replace(task, mode="bind"), {**inputs, **previous})
+
+    def _where_most_is(self, values: Any) -> str:
+        assert self._files is not None
+        sizes = self._files.sizes(values)
+        return max(sizes, key=lambda place: (sizes[place], place == HERE), default=HERE)
+
+    async def _bind(self, way: Way, inputs: Values, previous: Values) -> Outcome:
+        """Have the inputs made here, as their tool will see them."""
+        task = replace(way.task, mode="bind", fingerprint=b"", grant=replace(way.task.grant, cores=0.0, ranks=0))
+        if reads_files(self._program, task, {**inputs, **previous}):
+            task = await self._moved(way, task, HERE, inputs, previous)
+        way.bound = asyncio.get_running_loop().create_future()
+        way.place = HERE
+        self._home.submit([task])
+        outcome = await way.bound
+        way.place = way.bound = None
+        return outcome
+
+    async def _moved(self, way: Way, task: Task, place: str, inputs: Values, previous: Values) -> Task:
+        """The task with paths of a place, where all its files are."""
+        assert self._files is not None
+        process = self._program.processes[task.process]
+        private = f"{task.job}.{task.attempt}" if process.requirements.inplace_update else ""
+        wanted: dict[str, Wanted] = {}
+        for value in (inputs, previous):
+            self._files.translate(place, value, wanted, private)
+        if self._has_command(task):
+            for value in msgspec.msgpack.decode(_encode(list(written_out(process)))):
+                self._files.translate(place, value, wanted)
+        if wanted:
+            await self._files.bring(list(wanted.values()))
+        way.translated = True
+        return replace(task, inputs=_encoded(inputs), previous=_encoded(previous))
+
+    def _submit(self, way: Way, task: Task, place: str) -> None:
+        way.place, way.staging = place, None
+        self._pool(place).submit([self._at(place, task)])
+
+    # --- out ---
+
+    def _ended(self, place: str, outcomes: list[Outcome]) -> None:
+        ready = []
+        for outcome in outcomes:
+            way = self._ways.get(outcome.job)
+            if way is None or way.place != place:
+                continue
+            if not self._shares(place) or way.translated:
+                outcome = self._named(place, outcome)
+            if way.bound is not None:
+                if not way.bound.done():
+                    way.bound.set_result(outcome)
+            elif outcome.log and not self._shares(place) and outcome.ending not in ("done", "skipped"):
+                way.staging = asyncio.create_task(self._with_log(outcome))
+            else:
+                ready.append(outcome)
+        if ready:
+            self._answer(ready)
+
+    def _answer(self, outcomes: list[Outcome]) -> None:
+        for outcome in outcomes:
+            self._ways.pop(outcome.job, None)
+        self._on_outcomes(outcomes)
+
+    def _named(self, place: str, outcome: Outcome) -> Outcome:
+        """The outcome with locations as the run has them."""
+        assert self._files is not None
+        outputs = dict(outcome.outputs)
+        for name, raw in outputs.items():
+            if FILE_MARK in memory_of(raw):
+                value = msgspec.msgpack.decode(raw)
+                self._files.translate_back(place, value)
+                outputs[name] = Raw(_encode(value))
+        log = location_at(place, outcome.log) if outcome.log and not self._shares(place) else outcome.log
+        return replace(outcome, outputs=outputs, log=log)
+
+    async def _with_log(self, outcome: Outcome) -> None:
+        """What a failed command has printed is fetched: the user wants to read it. All else stays where it is."""
+        value = {"class": "File", "location": outcome.log}
+        with contextlib.suppress(UserError):  # the site is down, perhaps that is why it failed
+            await self._fetch([value])
+            outcome = replace(outcome, log=split_location(value["location"])[1])
+        self._answer([outcome])
+
+    async def fetch(self, outputs: dict[str, Raw]) -> dict[str, Raw]:
+        """Values with all their files here. Raises UserError."""
+        if self._files is None:
+            return outputs
+        values = {name: msgspec.msgpack.decode(raw) for name, raw in outputs.items() if SITE_MARK in memory_of(raw)}
+        await self._fetch(list(values.values()))
+        return {**outputs, **_encoded(values)}
+
+    async def _fetch(self, values: list[Any]) -> None:
+        assert self._files is not None
+        wanted: dict[str, Wanted] = {}
+        self._files.translate(HERE, values, wanted)
+        if wanted:
+            await self._files.bring(list(wanted.values()))
+
+    # --- ends ---
+
+    def cancel(self, jobs: Sequence[int], *, unstarted: bool = False) -> None:
+        by_place: dict[str, list[int]] = {}
+        dropped = []
+        for job in jobs:
+            way = self._ways.get(job)
+            if way is None:
+                continue
+            if way.staging is not None and way.bound is None:
+                way.staging.cancel()
+                dropped.append(ended(way.task, "cancelled", "cancelled"))
+            elif way.place is not None:
+                by_place.setdefault(way.place, []).append(job)
+        for place, group in by_place.items():
+            self._pool(place).cancel(group, unstarted=unstarted)
+        if dropped:
+            asyncio.get_running_loop().call_soon(self._answer, dropped)
+
+    async def close(self, kill: bool = False) -> None:
+        """See WorkerPool."""
+        for way in list(self._ways.values()):
+            if way.staging is not None:
+                way.staging.cancel()
+        await asyncio.gather(*(place.pool.close(kill, self.clean) for place in self._places.values()))
+        if self._files is not None:
+            await self._files.close()
+        await self._home.close(kill)
+
+    def abandon(self) -> None:
+        self._home.abandon()
+
+
+def _forget_listings(values: Values) -> None:
+    """Inputs are bound once more where their tool runs: what is listed there must not be listed one level deeper."""
+    for value in values.values():
+        for found in files_and_directories(value):
+            if found["class"] == "Directory" and "location" in found:
+                found.pop("listing", None)
+
+
+def memory_of(raw: Raw) -> bytes:
+    return bytes(raw)
+
+
+def _decoded(values: Mapping[str, Raw]) -> Values:
+    return {name: msgspec.msgpack.decode(raw) for name, raw in values.items()}
+
+
+def _encoded(values: Values) -> dict[str, Raw]:
+    return {name: Raw(_encode(value)) for name, value in values.items()}

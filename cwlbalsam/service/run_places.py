@@ -1,0 +1,106 @@
+"""The places of one run, made of the sites that its steps go to."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from msgspec import Struct
+
+from cwlbalsam.cwl.places import HERE
+from cwlbalsam.cwl.records import ToolProcess
+from cwlbalsam.cwl.tasks import Settings
+from cwlbalsam.errors import Problem, UserError
+from cwlbalsam.executor.events import Reporter, Warned
+from cwlbalsam.executor.messages import OpenRun
+from cwlbalsam.executor.pool import WorkerPool
+from cwlbalsam.executor.site_pool import Connect, SitePool
+from cwlbalsam.executor.staging_pool import Place, StagingPool
+from cwlbalsam.executor.whereabouts import Ground, Whereabouts
+from cwlbalsam.parser.cache import Loaded
+from cwlbalsam.service.agents import connect
+from cwlbalsam.service.home import Home
+from cwlbalsam.service.leftovers import TRANSFERS_FILE
+from cwlbalsam.service.options import NO_ENGINE, RunOptions
+from cwlbalsam.service.run_sites import RunSites
+from cwlbalsam.service.site_scratch import owner_of
+from cwlbalsam.sites.site import Site
+
+
+class RunPlaces(Struct, frozen=True, kw_only=True):
+    """folder: of the run, here. sites_home: with the agents of sites that share this machine's files."""
+
+    run: str
+    folder: Path
+    loaded: Loaded
+    sites: RunSites
+    options: RunOptions
+    home: Home
+    sites_home: Home
+    secret: bool
+    reporter: Reporter
+
+    def pool(self, home: WorkerPool, settings: Settings) -> StagingPool:
+        places = {site.name: self._place(site, settings) for site in self.sites.sites.values()}
+        return StagingPool(home, places, self.loaded.program, choose=self.sites.of, opening=self._whereabouts)
+
+    def _place(self, site: Site, settings: Settings) -> Place:
+        opening = self._opening(site, settings)
+        pool = SitePool(opening, connector_of(site, self.sites_home, self.run, self._tell), self._tell)
+        return Place(site.name, pool, shares=not site.host)
+
+    def _tell(self, text: str) -> None:
+        self.reporter.report(Warned(Problem("", text)))
+
+    def _opening(self, site: Site, settings: Settings) -> OpenRun:
+        if not site.host:
+            journals = "" if self.secret else str(self.folder / "journals")
+            return OpenRun(self.run, settings, str(self.folder), journals)
+        wants = self.options.default_container or any(tool.requirements.docker for tool in self._tools(site.name))
+        engine = self.options.engine if wants and self.options.engine != NO_ENGINE else ""
+        owner = owner_of(self.home)
+        return OpenRun(self.run, settings, "", "", engine=engine, keeps_journals=not self.secret, owner=owner)
+
+    def _tools(self, site: str) -> list[ToolProcess]:
+        return self.sites.tools_at(self.loaded.program, site)
+
+    def _whereabouts(self, places: Mapping[str, Place]) -> Whereabouts | None:
+        """Raises UserError if a site lacks what its tools need."""
+        remote = [place for place in places.values() if not place.shares]
+        for place in remote:
+            self._check_engine(place)
+        if not remote:
+            return None
+        from cwlbalsam.executor.transfers import Mover
+        from cwlbalsam.jobs.replicas import Catalogue
+        from cwlbalsam.service.endpoints import endpoint_of, home_endpoint
+        from cwlbalsam.service.transfer_log import TransferLog
+
+        grounds = {HERE: Ground(home_endpoint(str(self.folder)), str(self.folder))}
+        for place in remote:
+            opened = place.pool.opened
+            grounds[place.name] = Ground(endpoint_of(self.sites.sites[place.name], opened.work), opened.directory)
+        catalogue = Catalogue()
+        endpoints = {ground.endpoint.site: ground.endpoint for ground in grounds.values()}
+        log = TransferLog(self.folder / TRANSFERS_FILE, self.reporter)
+        mover = Mover(endpoints, catalogue, log.report, owner=self.run)
+        return Whereabouts(grounds, catalogue, mover)
+
+    def _check_engine(self, place: Place) -> None:
+        if place.pool.opened.engine:
+            return
+        for tool in self._tools(place.name):
+            docker = tool.requirements.docker
+            if docker is not None and docker.required:
+                raise UserError(
+                    f"'{tool.id}' requires a container, and no container engine works at site '{place.name}'",
+                    place=docker.place,
+                    hint="choose another site for its step (--site STEP=NAME), or see `cwlbalsam site check`",
+                )
+
+
+def connector_of(site: Site, sites_home: Home, run: str, tell: Callable[[str], None]) -> Connect:
+    """How a run reaches the site's agent."""
+    if not site.host:
+        return lambda: connect(sites_home, site)
+    from cwlbalsam.service.remote_agents import connector
+
+    return connector(site, run, tell)
