@@ -66,8 +66,8 @@ class Site(Struct, frozen=True, kw_only=True):
     works. order: in which jobs start, a name in planner.start_order.ORDERS. scratch: a folder of each node's own.
     lease_seconds: 0: as is usual. steps: patterns of the steps that run there if nobody says otherwise. command,
     python: cwlbalsam and any Python there, "": those on the PATH. ssh_config: "": ssh's own. filesystem: sites that
-    name the same one share their files. gridftp: `gsiftp://host:port`. globus: id of a collection. file: that describes it, "":
-    none.
+    name the same one share their files. gridftp: `gsiftp://host:port`. globus: id of a collection. file: that describes
+    it, "": none.
     """
 
     name: str
