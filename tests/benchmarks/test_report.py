@@ -13,7 +13,7 @@ from benchmarks.measure import Sample
 from benchmarks.plot import draw
 from benchmarks.report import Machine, Result, markdown, table
 
-MEASURED = ("leases", "applies")
+MEASURED = ("leases", "applies", "latency", "launchers", "mixed")
 MACHINE = Machine(cores=2, memory_gib=24.0, kernel="Linux 6", python="3.11.7", file_system="ext4", load=0.5)
 
 
@@ -47,6 +47,15 @@ def test_a_table_tells_times_ratios_and_who_was_given_up() -> None:
     assert "| 8.000 | 8.00-8.00 | 4.00 |" in theirs
     assert "unfinished after 600 s" in lost
     assert lost.count("|") == ours.count("|")
+
+
+def test_what_else_runners_tell_has_columns_of_its_own() -> None:
+    told = Row(case="chain", jobs=2, runner="cwlbalsam", samples=[sample(2.0)] * 3, figures={"p95 ms": [9.0, 8.5, 7.0]})
+    head, line, ours, other = table([told, *rows()[:1]])
+    assert head.endswith("| rounds | p95 ms |")
+    assert ours.endswith("| 3 | 8.5 |")
+    assert other.endswith("| 1 |  |")
+    assert len({each.count("|") for each in (head, line, ours, other)}) == 1
 
 
 def test_a_page_names_the_machine_the_peers_and_the_command() -> None:
