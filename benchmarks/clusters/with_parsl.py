@@ -17,7 +17,7 @@ from parsl.executors import HighThroughputExecutor
 from parsl.providers import LocalProvider
 
 
-@parsl.python_app
+@parsl.python_app  # type: ignore[untyped-decorator]
 def echo(number: int, outdir: str) -> None:
     import subprocess  # a function that is sent has nothing from around it
 
@@ -25,7 +25,7 @@ def echo(number: int, outdir: str) -> None:
         subprocess.run(["echo", f"w{number}"], stdout=file, check=True)
 
 
-@parsl.python_app
+@parsl.python_app  # type: ignore[untyped-decorator]
 def nothing(number: int) -> int:
     return number
 
