@@ -142,7 +142,10 @@ class _Trial:
         if case.verb == "words":
             self._check_files(place)
         if case.verb in TELLING and runner != "floor":
-            told = msgspec.json.decode(output.read_bytes(), type=_Told)
+            try:
+                told = msgspec.json.decode(output.read_bytes(), type=_Told)
+            except msgspec.DecodeError as error:
+                raise Failed(f"it does not tell its time: {error}") from None
             for figure, number in told.figures.items():
                 self.rows[runner].figures.setdefault(figure, []).append(number)
             return msgspec.structs.replace(sample, wall_seconds=told.seconds, peak_bytes=told.peak_bytes)

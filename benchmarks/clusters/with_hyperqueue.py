@@ -29,10 +29,12 @@ def measure(jobs: int, outdir: str, folder: str) -> float:
 
 
 def main() -> None:
+    told = os.dup(1)
+    os.dup2(2, 1)  # the server, which is within this process, writes there, too
     with tempfile.TemporaryDirectory() as folder:
         seconds = measure(int(sys.argv[1]), sys.argv[2], folder)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    json.dump({"seconds": seconds, "peak_bytes": peak}, sys.stdout)
+    os.write(told, json.dumps({"seconds": seconds, "peak_bytes": peak}).encode())
 
 
 if __name__ == "__main__":

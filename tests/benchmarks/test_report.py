@@ -14,6 +14,7 @@ from benchmarks.plot import draw
 from benchmarks.report import Machine, Result, markdown, table
 
 MEASURED = ("leases", "applies")
+OF_PILOTS = ("latency", "launchers", "mixed")
 MACHINE = Machine(cores=2, memory_gib=24.0, kernel="Linux 6", python="3.11.7", file_system="ext4", load=0.5)
 
 
@@ -49,6 +50,15 @@ def test_a_table_tells_times_ratios_and_who_was_given_up() -> None:
     assert lost.count("|") == ours.count("|")
 
 
+def test_what_else_runners_tell_has_columns_of_its_own() -> None:
+    told = Row(case="chain", jobs=2, runner="cwlbalsam", samples=[sample(2.0)] * 3, figures={"p95 ms": [9.0, 8.5, 7.0]})
+    head, line, ours, other = table([told, *rows()[:1]])
+    assert head.endswith("| rounds | p95 ms |")
+    assert ours.endswith("| 3 | 8.5 |")
+    assert other.endswith("| 1 |  |")
+    assert len({each.count("|") for each in (head, line, ours, other)}) == 1
+
+
 def test_a_page_names_the_machine_the_peers_and_the_command() -> None:
     page = markdown(result())
     assert "2 cores, 24 GiB, Linux 6, Python 3.11.7, ext4, load 0.5" in page
@@ -64,7 +74,7 @@ def test_a_plot_is_xml_with_one_bar_for_each_time() -> None:
     assert widths[1] == pytest.approx(4 * widths[0], rel=0.01)
 
 
-@pytest.mark.parametrize("name", sorted(set(EXPERIMENTS) - {"passthrough", *MEASURED}))
+@pytest.mark.parametrize("name", sorted(set(EXPERIMENTS) - {"passthrough", *MEASURED, *OF_PILOTS}))
 def test_every_experiment_writes_what_it_names(name: str, tmp_path: Path) -> None:
     for case in EXPERIMENTS[name].make(tmp_path, 4):
         assert case.files is not None
