@@ -44,7 +44,7 @@ class Sample(Struct, frozen=True, kw_only=True):
 @click.command()
 @data_option
 @results_option
-@click.option("--seconds", default=1.8, show_default=True, help="For the search, a plan.")
+@click.option("--seconds", default=1.95, show_default=True, help="For the search, a plan.")
 @click.option("--draws", default=2, show_default=True, help="Sets of four hosts, speeds and links drawn at random.")
 @click.option(
     "--long", "long_seconds", default=0.0, help="Only look for better plans, for so long each, and keep them."

@@ -27,7 +27,7 @@ REACH = 200
 """Places in the order that a job is moved by, at most."""
 BATCH = 16
 """Evaluations between two looks at the clock."""
-TRIMMING = 0.1
+TRIMMING = 0.04
 """Of the effort: kept for giving back nodes that buy no time."""
 
 
@@ -174,10 +174,11 @@ class Annealing:
 
     def _reordered(self, order: list[int], job: int, changes: dict[int, int]) -> tuple[list[int], int]:
         """The order for a change: often with the job elsewhere; and how many jobs at its beginning are as before."""
-        same = min(map(order.index, (job, *changes)))
+        place = order.index(job)
+        same = min(place, *map(order.index, changes)) if len(changes) > 1 else place
         if changes and self._random.random() >= MOVED:
             return order, same
-        new, first = self._reorder(order, order.index(job))
+        new, first = self._reorder(order, place)
         return new, min(same, first)
 
     def _reorder(self, order: list[int], place: int) -> tuple[list[int], int]:
