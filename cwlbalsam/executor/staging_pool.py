@@ -331,7 +331,8 @@ class StagingPool:
         for way in list(self._ways.values()):
             if way.staging is not None:
                 way.staging.cancel()
-        await asyncio.gather(*(place.pool.close(kill, self.clean) for place in self._places.values()))
+        places = self._places.values()
+        await asyncio.gather(*(place.pool.close(kill, self.clean and not place.shares) for place in places))
         if self._files is not None:
             await self._files.close()
         await self._home.close(kill)
