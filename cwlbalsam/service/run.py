@@ -4,6 +4,7 @@ import math
 import os
 import shutil
 import time
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,6 @@ from cwlbalsam.jobs.model import JobKind, RunRecord, State
 from cwlbalsam.jobs.names import job_directory
 from cwlbalsam.parser.cache import Loaded, load_program
 from cwlbalsam.parser.options import CompileOptions
-from cwlbalsam.service.agents import confirm_ended
 from cwlbalsam.service.home import Home, find_home
 from cwlbalsam.service.inputs import InputSource, JobOrder, check_inputs, load_inputs, read_job_file
 from cwlbalsam.service.leftovers import clean_up, undo_moves
@@ -32,8 +32,8 @@ from cwlbalsam.service.local import LocalRun, Resumed, RunResult, make_writable
 from cwlbalsam.service.masking import secrets_of
 from cwlbalsam.service.options import Asked, RunOptions
 from cwlbalsam.service.overrides import compile_options
-from cwlbalsam.service.run_places import connector_of
-from cwlbalsam.service.run_sites import sites_home_of, sites_of
+from cwlbalsam.service.run_places import ended_at_sites
+from cwlbalsam.service.run_sites import sites_of
 from cwlbalsam.service.settings import choose_engine
 from cwlbalsam.service.targets import narrow
 from cwlbalsam.sites.containers import kill_containers
@@ -99,16 +99,14 @@ def _taken_up(
     if secrets_of(loaded.program, values):
         raise UserError(f"run {record.id} had secret inputs, which are not kept", hint="run the document again")
     check_inputs(loaded.program, values)
-    for site in sites_of(asked.options, home, loaded.program).sites.values():
-        reach = connector_of(site, sites_home_of(asked.options, home), record.id, lambda text: None)
-        confirm_ended(site.name, record.id, reach)
+    elsewhere = ended_at_sites(sites_of(asked.options, home, loaded.program), asked.options, home, record)
     end_survivors(folder)
     if engine := choose_engine(loaded.program.processes, options):
         kill_containers(engine, container_prefix(record.id))
     _remove_scratch(folder)
     if record.status != "finished":
         undo_moves(folder)
-    resumed = Resumed(record=record, memory=remember(store, record))
+    resumed = Resumed(record=record, memory=remember(store, record, elsewhere))
     asked = Asked(options=options, compiling=asked.compiling)
     return LocalRun(document, loaded, values, asked, home, _with_logs(options, reporter), resumed)
 
@@ -132,10 +130,15 @@ def _finished(record: RunRecord) -> RunResult:
     return RunResult(run=record.id, exit_code=0, packed=packed)
 
 
-def remember(store: Store, record: RunRecord) -> dict[tuple[str, JobKind], Remembered]:
-    """What the jobs of a run have ended with: as the store has it, and as workers journalled it before the end."""
+def remember(
+    store: Store, record: RunRecord, elsewhere: Sequence[Outcome] = ()
+) -> dict[tuple[str, JobKind], Remembered]:
+    """What the jobs of a run have ended with: as the store has it, and as workers journalled it before the end.
+
+    elsewhere: what those of sites on other machines have journalled.
+    """
     journalled: dict[int, Outcome] = {}  # by job: of its last attempt
-    for outcome in read_journals(Path(record.directory) / "journals"):
+    for outcome in (*read_journals(Path(record.directory) / "journals"), *elsewhere):
         if outcome.fingerprint and outcome.attempt >= attempt_of(journalled.get(outcome.job)):
             journalled[outcome.job] = outcome
     changed = _last_change(msgspec.msgpack.decode(record.inputs))
