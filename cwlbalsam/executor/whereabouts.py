@@ -19,7 +19,8 @@ from cwlbalsam.cwl.tasks import Outcome
 from cwlbalsam.cwl.values import Value, files_and_directories, is_remote, outermost
 from cwlbalsam.errors import JobError
 from cwlbalsam.executor.transfers import Mover
-from cwlbalsam.executor.wanted import ARRIVALS, TransferFailed, Wanted
+from cwlbalsam.executor.wanted import TransferFailed, Wanted
+from cwlbalsam.jobs.names import ARRIVALS
 from cwlbalsam.jobs.replicas import Catalogue, Owned, Replica, ReplicaEvent, ReplicaState, file_key
 from cwlbalsam.sites.site import LOCAL
 from cwlbalsam.sites.transfers.base import Endpoint, TransferError

@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from cwlbalsam.cwl.places import is_at_site
 from cwlbalsam.cwl.removal import remove_tree
 from cwlbalsam.cwl.tasks import Outcome
 from cwlbalsam.cwl.values import files_and_directories, path_of
@@ -32,7 +33,6 @@ from cwlbalsam.service.local import LocalRun, Resumed, RunResult, make_writable
 from cwlbalsam.service.masking import secrets_of
 from cwlbalsam.service.options import Asked, RunOptions
 from cwlbalsam.service.overrides import compile_options
-from cwlbalsam.service.run_places import ended_at_sites
 from cwlbalsam.service.run_sites import sites_of
 from cwlbalsam.service.settings import choose_engine
 from cwlbalsam.service.targets import narrow
@@ -99,7 +99,11 @@ def _taken_up(
     if secrets_of(loaded.program, values):
         raise UserError(f"run {record.id} had secret inputs, which are not kept", hint="run the document again")
     check_inputs(loaded.program, values)
-    elsewhere = ended_at_sites(sites_of(asked.options, home, loaded.program), asked.options, home, record)
+    elsewhere: list[Outcome] = []
+    if (sites := sites_of(asked.options, home, loaded.program)).sites:
+        from cwlbalsam.service.run_places import ended_at_sites
+
+        elsewhere = ended_at_sites(sites, asked.options, home, record)
     end_survivors(folder)
     if engine := choose_engine(loaded.program.processes, options):
         kill_containers(engine, container_prefix(record.id))
@@ -229,7 +233,7 @@ class KeepLogs:
 
     def report(self, event: Event) -> None:
         """See `Reporter`."""
-        if isinstance(event, JobEnded) and event.log:
+        if isinstance(event, JobEnded) and event.log and not is_at_site(event.log):
             name = event.name.replace("/", ".") or "main"
             shutil.copyfile(event.log, self.folder / f"{name}.log")
         self.reporter.report(event)
