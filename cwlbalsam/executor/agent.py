@@ -383,7 +383,8 @@ class Agent:
             case Recall(tasks):
                 journals = run.opened.journals
                 written = by_task(list(read_journals(Path(journals)))) if journals else {}
-                run.writer.write(framed(Ended([written.get(key) or lost(*key) for key in tasks])))
+                keys = list(written) if tasks is None else tasks
+                run.writer.write(framed(Ended([written.get(key) or lost(*key) for key in keys])))
             case CleanUp():
                 run.is_done = True
         self.schedule()

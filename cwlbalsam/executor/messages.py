@@ -117,9 +117,10 @@ class CancelJobs(Message, frozen=True):
 
 
 class Recall(Message, frozen=True):
-    """Tasks of an earlier agent: each is answered with what it has journalled, or else as lost."""
+    """Tasks of an earlier agent: each is answered with what it has journalled, or else as lost. None: all that is
+    journalled is told."""
 
-    tasks: list[tuple[int, int, bytes]]
+    tasks: list[tuple[int, int, bytes]] | None
 
 
 class CleanUp(Message, frozen=True):

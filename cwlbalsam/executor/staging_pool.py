@@ -162,9 +162,9 @@ class StagingPool:
             return True
         raws = (*task.inputs.values(), *task.previous.values())
         if self._shares(place):
-            return self._files is None or not any(SITE_MARK in memory_of(raw) for raw in raws)
+            return self._files is None or not any(SITE_MARK in bytes(raw) for raw in raws)
         process = self._program.processes[task.process]
-        if any(FILE_MARK in memory_of(raw) for raw in raws) or any(True for _ in written_out(process)):
+        if any(FILE_MARK in bytes(raw) for raw in raws) or any(True for _ in written_out(process)):
             return False
         return not has_default_files(process, task.inputs)
 
@@ -283,7 +283,7 @@ class StagingPool:
         assert self._files is not None
         outputs = dict(outcome.outputs)
         for name, raw in outputs.items():
-            if FILE_MARK in memory_of(raw):
+            if FILE_MARK in bytes(raw):
                 value = msgspec.msgpack.decode(raw)
                 self._files.translate_back(place, value)
                 outputs[name] = Raw(_encode(value))
@@ -302,7 +302,7 @@ class StagingPool:
         """Values with all their files here. Raises UserError."""
         if self._files is None:
             return outputs
-        values = {name: msgspec.msgpack.decode(raw) for name, raw in outputs.items() if SITE_MARK in memory_of(raw)}
+        values = {name: msgspec.msgpack.decode(raw) for name, raw in outputs.items() if SITE_MARK in bytes(raw)}
         await self._fetch(list(values.values()))
         return {**outputs, **_encoded(values)}
 
@@ -337,7 +337,8 @@ class StagingPool:
         for way in list(self._ways.values()):
             if way.staging is not None:
                 way.staging.cancel()
-        await asyncio.gather(*(place.pool.close(kill, self.clean) for place in self._places.values()))
+        places = self._places.values()
+        await asyncio.gather(*(place.pool.close(kill, self.clean and not place.shares) for place in places))
         if self._files is not None:
             await self._files.close()
         await self._home.close(kill)
@@ -352,10 +353,6 @@ def _forget_listings(values: Values) -> None:
         for found in files_and_directories(value):
             if found["class"] == "Directory" and "location" in found:
                 found.pop("listing", None)
-
-
-def memory_of(raw: Raw) -> bytes:
-    return bytes(raw)
 
 
 def _decoded(values: Mapping[str, Raw]) -> Values:

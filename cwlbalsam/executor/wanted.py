@@ -6,9 +6,6 @@ from cwlbalsam.errors import UserError
 from cwlbalsam.jobs.replicas import Replica, ReplicaState
 from cwlbalsam.sites.transfers.base import Trouble
 
-ARRIVALS = "in"
-"""In a run's folder, here or at a site: what was brought there."""
-
 
 class TransferFailed(UserError):
     """A file cannot be brought to a site. trouble MISSING: no site has it any more, and it has to be made again."""

@@ -11,13 +11,16 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from msgspec import Struct
+import msgspec
+from msgspec import Raw, Struct
 
 from cwlbalsam.cwl.places import HERE, is_at_site, location_at, split_location
-from cwlbalsam.cwl.values import Value, is_remote, outermost
+from cwlbalsam.cwl.tasks import Outcome
+from cwlbalsam.cwl.values import Value, files_and_directories, is_remote, outermost
 from cwlbalsam.errors import JobError
 from cwlbalsam.executor.transfers import Mover
-from cwlbalsam.executor.wanted import ARRIVALS, TransferFailed, Wanted
+from cwlbalsam.executor.wanted import TransferFailed, Wanted
+from cwlbalsam.jobs.names import ARRIVALS
 from cwlbalsam.jobs.replicas import Catalogue, Owned, Replica, ReplicaEvent, ReplicaState, file_key
 from cwlbalsam.sites.site import LOCAL
 from cwlbalsam.sites.transfers.base import Endpoint, TransferError
@@ -212,6 +215,19 @@ class Whereabouts:
 
 
 UNKNOWN_BYTES = 1 << 20
+
+
+def at_place(place: str, outcome: Outcome) -> Outcome:
+    """An outcome that a place has journalled: files are where it says, at that place."""
+    outputs = {}
+    for name, raw in outcome.outputs.items():
+        value = msgspec.msgpack.decode(raw)
+        for found in files_and_directories(value):
+            location = found.get("location")
+            if isinstance(location, str) and not is_remote(found) and not is_at_site(location):
+                found["location"] = location_at(place, split_location(location)[1])
+        outputs[name] = Raw(msgspec.msgpack.encode(value))
+    return msgspec.structs.replace(outcome, outputs=outputs)
 
 
 def _move_listing(folder: Value, before: str, after: str) -> None:

@@ -3,6 +3,8 @@
 import re
 
 JOBS_PER_FOLDER = 1000
+ARRIVALS = "in"
+"""In a run's folder, here or at a site: what was brought there."""
 _INDEX = re.compile(r"\[[\d,]*\]")
 
 

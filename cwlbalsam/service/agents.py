@@ -15,9 +15,9 @@ from pathlib import Path
 
 import msgspec
 
-from cwlbalsam.cwl.tasks import Settings
+from cwlbalsam.cwl.tasks import Outcome
 from cwlbalsam.errors import UserError
-from cwlbalsam.executor.messages import OpenRun, framed
+from cwlbalsam.executor.messages import Ended, OpenRun, Recall, framed, to_run
 from cwlbalsam.executor.site_pool import Connect
 from cwlbalsam.service.home import Home
 from cwlbalsam.sites.site import Site
@@ -150,17 +150,28 @@ def stop_agent(home: Home, site: str) -> bool:
     return True
 
 
-def confirm_ended(name: str, run: str, reach: Connect) -> None:
-    """Wait until nothing of a run's jobs lives at the site any more. Raises UserError if the site does not tell."""
+def confirm_ended(name: str, opening: OpenRun, reach: Connect) -> list[Outcome]:
+    """Wait until nothing of a run's jobs lives at the site any more; what has been journalled there.
 
-    async def ask_agent() -> None:
+    Raises UserError if the site does not tell.
+    """
+
+    async def ask_agent() -> list[Outcome]:
         reader, writer = await reach()
-        writer.write(framed(OpenRun(run, Settings(), "", "", keeps_journals=False)))
-        await reader.readexactly(4)  # it takes a run when its former part has ended
+        writer.write(framed(opening))
+        await _read(reader)  # it takes a run when its former part has ended
+        writer.write(framed(Recall(None)))
+        answer = await _read(reader)
         writer.close()
         await writer.wait_closed()
+        return answer.outcomes if isinstance(answer, Ended) else []
 
     try:
-        asyncio.run(ask_agent())
+        return asyncio.run(ask_agent())
     except (OSError, asyncio.IncompleteReadError):
         raise UserError(f"the agent of site '{name}' has ended", hint="resume the run again") from None
+
+
+async def _read(reader: asyncio.StreamReader) -> object:
+    length = int.from_bytes(await reader.readexactly(4), "little")
+    return to_run.decode(await reader.readexactly(length))

@@ -9,7 +9,7 @@ import msgspec
 
 from cwlbalsam.cwl.moving import Intent, undo
 from cwlbalsam.cwl.removal import remove_tree
-from cwlbalsam.executor.wanted import ARRIVALS
+from cwlbalsam.jobs.names import ARRIVALS
 
 MOVES_FILE = "moves.msgpack"
 TRANSFERS_FILE = "transfers.jsonl"

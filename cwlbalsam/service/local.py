@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack, closing, suppress
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 from msgspec import Raw, Struct
@@ -25,24 +25,24 @@ from cwlbalsam.executor.events import Interrupted, Reporter, RunEnded, RunStarte
 from cwlbalsam.executor.live import Failure, Remembered, RetryPolicy
 from cwlbalsam.executor.pool import WorkerPool
 from cwlbalsam.executor.recovery import hold_alive
-from cwlbalsam.executor.staging_pool import StagingPool
 from cwlbalsam.jobs.ids import new_run_id
 from cwlbalsam.jobs.model import Changes, JobKind, Move, RunRecord, State
 from cwlbalsam.jobs.states import FINAL
 from cwlbalsam.parser.cache import Loaded
-from cwlbalsam.service.agents import work_folder
 from cwlbalsam.service.home import Home
 from cwlbalsam.service.leftovers import MOVES_FILE, clean_up_apart, write_intent
 from cwlbalsam.service.masking import mask, mask_changes, secrets_of
 from cwlbalsam.service.options import NO_ENGINE, Asked, RunOptions
 from cwlbalsam.service.output_object import spell_out
 from cwlbalsam.service.requests import FOLDER, Requests
-from cwlbalsam.service.run_places import RunPlaces
 from cwlbalsam.service.run_sites import sites_home_of, sites_of
 from cwlbalsam.service.settings import choose_machine, make_settings
 from cwlbalsam.store import Store, StoredJob, open_store
 from cwlbalsam.store.base import RunStatus
 from cwlbalsam.store.host import this_host
+
+if TYPE_CHECKING:
+    from cwlbalsam.executor.staging_pool import StagingPool
 
 MAX_WORKERS = 16
 SCRIPT_VARIABLES = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TMPDIR")
@@ -111,6 +111,8 @@ class LocalRun:
             return Path(f"{Path(self.options.directory or '.').absolute() / self.options.tmpdir_prefix}{self.id}")
         seen = next((site for site in self.sites.sites.values() if not site.host), None)
         if seen is not None:  # its nodes must see the folder
+            from cwlbalsam.service.agents import work_folder
+
             return work_folder(self.sites_home, seen) / "runs" / self.id
         return self.home.run_directory(self.id)
 
@@ -145,7 +147,7 @@ class LocalRun:
             if alive is not None:
                 os.close(alive)
 
-    def _conduct(self, pool: WorkerPool | StagingPool, store: Store, started: float) -> RunResult:
+    def _conduct(self, pool: "WorkerPool | StagingPool", store: Store, started: float) -> RunResult:
         try:
             coordinator = self._coordinator(pool, store)
             if self.requests.reserve is not None:
@@ -178,10 +180,12 @@ class LocalRun:
         forbidden = self.options.engine == NO_ENGINE  # anywhere
         return [process for process in program.processes if forbidden or id(process) not in elsewhere]
 
-    def _pool(self, settings: Settings) -> WorkerPool | StagingPool:
+    def _pool(self, settings: Settings) -> "WorkerPool | StagingPool":
         home = self._local_pool(settings)
         if not self.sites.sites:
             return home
+        from cwlbalsam.service.run_places import RunPlaces  # and with it all of transfers
+
         places = RunPlaces(
             run=self.id,
             folder=self.folder,
@@ -211,7 +215,7 @@ class LocalRun:
     def _programs(self) -> dict[str, bytes]:
         return {COMMANDS.digest: ENCODED, self.loaded.program.digest: self.loaded.encoded}
 
-    def _coordinator(self, pool: WorkerPool | StagingPool, store: Store) -> Coordinator:
+    def _coordinator(self, pool: "WorkerPool | StagingPool", store: Store) -> Coordinator:
         return Coordinator(
             self.loaded.program,
             pool,
@@ -223,7 +227,7 @@ class LocalRun:
             memory=self.resumed.memory if self.resumed else None,
         )
 
-    async def _main(self, coordinator: Coordinator, pool: WorkerPool | StagingPool) -> None:
+    async def _main(self, coordinator: Coordinator, pool: "WorkerPool | StagingPool") -> None:
         import asyncio
 
         from cwlbalsam.executor.script_runner import ScriptRunner
@@ -249,7 +253,7 @@ class LocalRun:
             await self.requests.attend(coordinator, lambda: bool(self.interrupted))
             if coordinator.broken is not None:
                 raise coordinator.broken
-            if isinstance(pool, StagingPool):
+            if not isinstance(pool, WorkerPool):
                 await self._leave_sites(coordinator, pool)
         except BaseException:
             await scripts.close()
@@ -270,7 +274,7 @@ class LocalRun:
             "CWLBALSAM_RUN": self.id,
         }
 
-    async def _leave_sites(self, coordinator: Coordinator, pool: StagingPool) -> None:
+    async def _leave_sites(self, coordinator: Coordinator, pool: "StagingPool") -> None:
         """Fetch the final outputs from where they were made."""
         if self.interrupted:
             return

@@ -4,6 +4,7 @@ import math
 import os
 import shutil
 import time
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import msgspec
 
 from cwlbalsam.cwl.command_jobs import COMMANDS, ENCODED
+from cwlbalsam.cwl.places import is_at_site
 from cwlbalsam.cwl.removal import remove_tree
 from cwlbalsam.cwl.tasks import Outcome
 from cwlbalsam.cwl.values import files_and_directories, path_of
@@ -26,7 +28,6 @@ from cwlbalsam.jobs.model import JobKind, RunRecord, State
 from cwlbalsam.jobs.names import job_directory
 from cwlbalsam.parser.cache import Loaded, load_program
 from cwlbalsam.parser.options import CompileOptions
-from cwlbalsam.service.agents import confirm_ended
 from cwlbalsam.service.home import Home, find_home
 from cwlbalsam.service.inputs import InputSource, JobOrder, check_inputs, load_inputs, read_job_file
 from cwlbalsam.service.leftovers import clean_up, undo_moves
@@ -35,8 +36,7 @@ from cwlbalsam.service.masking import secrets_of
 from cwlbalsam.service.options import Asked, RunOptions
 from cwlbalsam.service.overrides import compile_options
 from cwlbalsam.service.requests import Requests
-from cwlbalsam.service.run_places import connector_of
-from cwlbalsam.service.run_sites import sites_home_of, sites_of
+from cwlbalsam.service.run_sites import sites_of
 from cwlbalsam.service.settings import choose_engine
 from cwlbalsam.service.targets import narrow
 from cwlbalsam.sites.containers import kill_containers
@@ -118,16 +118,18 @@ def _taken_up(
     if secrets_of(loaded.program, values):
         raise UserError(f"run {record.id} had secret inputs, which are not kept", hint="run the document again")
     check_inputs(loaded.program, values)
-    for site in sites_of(asked.options, home, loaded.program).sites.values():
-        reach = connector_of(site, sites_home_of(asked.options, home), record.id, lambda text: None)
-        confirm_ended(site.name, record.id, reach)
+    elsewhere: list[Outcome] = []
+    if (sites := sites_of(asked.options, home, loaded.program)).sites:
+        from cwlbalsam.service.run_places import ended_at_sites
+
+        elsewhere = ended_at_sites(sites, asked.options, home, record)
     end_survivors(folder)
     if engine := choose_engine(loaded.program.processes, options):
         kill_containers(engine, container_prefix(record.id))
     _remove_scratch(folder)
     if record.status != "finished":
         undo_moves(folder)
-    resumed = Resumed(record=record, memory=remember(store, record))
+    resumed = Resumed(record=record, memory=remember(store, record, elsewhere))
     resumed.added = [job for job in store.jobs(record.id) if job.process == COMMAND]
     resumed.edges = store.edges(record.id) if resumed.added else []
     asked = Asked(options=options, compiling=asked.compiling)
@@ -153,10 +155,15 @@ def _finished(record: RunRecord) -> RunResult:
     return RunResult(run=record.id, exit_code=0, packed=packed)
 
 
-def remember(store: Store, record: RunRecord) -> dict[tuple[str, JobKind], Remembered]:
-    """What the jobs of a run have ended with: as the store has it, and as workers journalled it before the end."""
+def remember(
+    store: Store, record: RunRecord, elsewhere: Sequence[Outcome] = ()
+) -> dict[tuple[str, JobKind], Remembered]:
+    """What the jobs of a run have ended with: as the store has it, and as workers journalled it before the end.
+
+    elsewhere: what those of sites on other machines have journalled.
+    """
     journalled: dict[int, Outcome] = {}  # by job: of its last attempt
-    for outcome in read_journals(Path(record.directory) / "journals"):
+    for outcome in (*read_journals(Path(record.directory) / "journals"), *elsewhere):
         if outcome.fingerprint and outcome.attempt >= attempt_of(journalled.get(outcome.job)):
             journalled[outcome.job] = outcome
     changed = _last_change(msgspec.msgpack.decode(record.inputs))
@@ -247,7 +254,7 @@ class KeepLogs:
 
     def report(self, event: Event) -> None:
         """See `Reporter`."""
-        if isinstance(event, JobEnded) and event.log:
+        if isinstance(event, JobEnded) and event.log and not is_at_site(event.log):
             name = event.name.replace("/", ".") or "main"
             shutil.copyfile(event.log, self.folder / f"{name}.log")
         self.reporter.report(event)

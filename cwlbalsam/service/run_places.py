@@ -7,20 +7,21 @@ from msgspec import Struct
 
 from cwlbalsam.cwl.places import HERE
 from cwlbalsam.cwl.records import ToolProcess
-from cwlbalsam.cwl.tasks import Settings
+from cwlbalsam.cwl.tasks import Outcome, Settings
 from cwlbalsam.errors import Problem, UserError
 from cwlbalsam.executor.events import Reporter, Warned
 from cwlbalsam.executor.messages import OpenRun
 from cwlbalsam.executor.pool import WorkerPool
 from cwlbalsam.executor.site_pool import Connect, SitePool
 from cwlbalsam.executor.staging_pool import Place, StagingPool
-from cwlbalsam.executor.whereabouts import Ground, Whereabouts
+from cwlbalsam.executor.whereabouts import Ground, Whereabouts, at_place
+from cwlbalsam.jobs.model import RunRecord
 from cwlbalsam.parser.cache import Loaded
-from cwlbalsam.service.agents import connect
+from cwlbalsam.service.agents import confirm_ended, connect
 from cwlbalsam.service.home import Home
 from cwlbalsam.service.leftovers import TRANSFERS_FILE
 from cwlbalsam.service.options import NO_ENGINE, RunOptions
-from cwlbalsam.service.run_sites import RunSites
+from cwlbalsam.service.run_sites import RunSites, sites_home_of
 from cwlbalsam.service.site_scratch import owner_of
 from cwlbalsam.sites.site import Site
 
@@ -104,3 +105,17 @@ def connector_of(site: Site, sites_home: Home, run: str, tell: Callable[[str], N
     from cwlbalsam.service.remote_agents import connector
 
     return connector(site, run, tell)
+
+
+def ended_at_sites(sites: RunSites, options: RunOptions, home: Home, run: RunRecord) -> list[Outcome]:
+    """Wait until nothing of a run lives at its sites any more; what was journalled on other machines.
+
+    Raises UserError if a site does not tell.
+    """
+    found = []
+    for site in sites.sites.values():
+        reach = connector_of(site, sites_home_of(options, home), run.id, lambda text: None)
+        directory = "" if site.host else run.directory
+        outcomes = confirm_ended(site.name, OpenRun(run.id, Settings(), directory, "", owner=owner_of(home)), reach)
+        found += [at_place(site.name, outcome) for outcome in outcomes]
+    return found

@@ -213,6 +213,7 @@ class Caller:
         self._key, self._name = key, uuid4().hex
         self._dial, self._tell = dial, tell
         self._task: asyncio.Task[None] | None = None
+        self._writer: asyncio.StreamWriter | None = None
 
     async def start(self) -> Line:
         """Raises what `dial` raises, for the first connection."""
@@ -225,10 +226,13 @@ class Caller:
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
+        if self._writer is not None:
+            self._writer.close()
 
     async def _call(self, *, fresh: bool) -> tuple[Streams, int]:
         """Raises OSError, asyncio.IncompleteReadError; BrokenStream if the line is not known."""
         reader, writer = await self._dial()
+        self._writer = writer
         try:
             writer.write(_body(Hello(self._key, self._name, fresh, self.line.received)))
             welcome = msgspec.msgpack.decode(await _read_body(reader), type=Welcome)
