@@ -32,8 +32,8 @@ def measure(data: Path) -> Page:
         for policy in ("easy", "conservative"):
             rows.append(_run(data / name, nodes, policy, data / ORACLE if (name, policy) == (KTH, "easy") else None))
     notes = [
-        "the oracle is pyss, as recorded in the data: its bounded slowdown is computed from the waits that it wrote;",
-        "  *same starts* are jobs that start in the very second in which they start there",
+        "the oracle is pyss, as recorded in the data: its bounded slowdown is computed from the waits that it wrote;"
+        " *same starts* are jobs that start in the very second in which they start there",
         "wall time is of the simulation alone, all jobs of the log, without reading it; once, in one process",
     ]
     return Page(title="Batch machines as simulated and as recorded", columns=COLUMNS, rows=rows, notes=notes)

@@ -172,7 +172,7 @@ class _Decision:
         profiles = {
             site: filled(state)
             for site, state in self.machines.items()
-            if self._room(site, state) and state.free >= min(queue.min_nodes for queue in state.queues)
+            if self._room(site, state) and state.free >= min((queue.min_nodes for queue in state.queues), default=1)
         }
         while left and profiles:
             offers = [offer for site, profile in profiles.items() if (offer := self._offer(site, profile, left))]

@@ -26,6 +26,7 @@ def test_a_compressed_log_of_several_members_is_the_same_log(tmp_path: Path) -> 
         (b"\x1f\x8b\x08\x00garbage that is no stream", "broken gzip file"),
         (gzip.compress(LOG.encode(), mtime=0) + b"more", "broken gzip file"),
     ],
+    ids=["cut off", "no stream", "trailing"],
 )
 def test_a_broken_file_is_the_users_error(tmp_path: Path, data: bytes, message: str) -> None:
     path = tmp_path / "log.swf.gz"

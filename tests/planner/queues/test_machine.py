@@ -19,7 +19,7 @@ def live(machine: Machine) -> dict[str, float]:
     return machine.starts
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(loads(), policies)
 def test_never_more_nodes_are_in_use_than_there_are_and_all_that_came_has_run(load: list[Request], policy: str) -> None:
     starts = live(Machine(NODES, policy, load))
@@ -29,7 +29,7 @@ def test_never_more_nodes_are_in_use_than_there_are_and_all_that_came_has_run(lo
     assert all(starts[request.id] >= request.submitted for request in load)
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(loads())
 def test_easy_never_lets_anyone_delay_the_reservation_of_the_first_that_waits(load: list[Request]) -> None:
     machine = Machine(NODES, "easy", load)
@@ -45,7 +45,7 @@ def test_easy_never_lets_anyone_delay_the_reservation_of_the_first_that_waits(lo
             promised[first.id] = min(promised.get(first.id, inf), promise)
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(loads())
 def test_easy_starts_exactly_what_the_rules_say_by_the_profile_of_free_nodes(load: list[Request]) -> None:
     machine = Machine(NODES, "easy", load)
@@ -56,7 +56,7 @@ def test_easy_starts_exactly_what_the_rules_say_by_the_profile_of_free_nodes(loa
         assert [start > moment for _, start in placed] == [True] * bool(machine.rules.queue)
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(loads())
 def test_conservative_never_lets_anyone_delay_anyone(load: list[Request]) -> None:
     machine = Machine(NODES, "conservative", load)
