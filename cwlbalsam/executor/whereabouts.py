@@ -49,7 +49,9 @@ class Whereabouts:
         self._mover = mover
         self._copies: dict[str, dict[str, str]] = {place: {} for place in grounds}  # path there -> location
         self._folders: dict[str, dict[str, str]] = {place: {} for place in grounds}  # location -> path there
-        self._looks: dict[tuple[str, str], asyncio.Task[None]] = {}  # for a file at a site
+        self._looks: dict[tuple[str, str], asyncio.Future[None]] = {}  # for a file at a site
+        self._unseen: dict[str, list[Wanted]] = {}
+        self._looking: set[asyncio.Task[None]] = set()
 
     # --- to a place ---
 
@@ -148,24 +150,37 @@ class Whereabouts:
             if isinstance(answer, TransferFailed):
                 raise answer
 
-    def _look_for(self, wanted: Sequence[Wanted]) -> "set[asyncio.Task[None]]":
+    def _look_for(self, wanted: Sequence[Wanted]) -> "set[asyncio.Future[None]]":
         """Find out, once, whether an earlier run has left some of the user's files where they are wanted."""
-        groups: dict[str, list[Wanted]] = {}
+        loop = asyncio.get_running_loop()
         kept = [one for one in wanted if f"/{INPUTS}/" in one.path]
         for one in kept:
             if (one.file, one.site) not in self._looks:
-                groups.setdefault(one.site, []).append(one)
-        for site, group in groups.items():
-            look = asyncio.create_task(self._look_at(site, group))
-            self._looks |= {(one.file, site): look for one in group}
+                self._looks[one.file, one.site] = loop.create_future()
+                if not self._unseen:
+                    loop.call_soon(self._start_looking)
+                self._unseen.setdefault(one.site, []).append(one)
         return {self._looks[one.file, one.site] for one in kept}
+
+    def _start_looking(self) -> None:
+        """What comes in one turn of the loop is asked for together."""
+        unseen, self._unseen = self._unseen, {}
+        for site, group in unseen.items():
+            looking = asyncio.create_task(self._look_at(site, group))
+            self._looking.add(looking)
+            looking.add_done_callback(self._looking.discard)
 
     async def _look_at(self, site: str, wanted: Sequence[Wanted]) -> None:
         try:
             answer = await ask(self._grounds[site].endpoint, "stamps", paths=[one.path for one in wanted])
-            stamps = convert(site, answer, list[Stamp | None])
+            self._note(site, wanted, convert(site, answer, list[Stamp | None]))
         except TransferError:
-            return  # the mover finds out, and says what is wrong
+            pass  # the mover finds out, and says what is wrong
+        finally:
+            for one in wanted:
+                self._looks[one.file, site].set_result(None)
+
+    def _note(self, site: str, wanted: Sequence[Wanted], stamps: Sequence[Stamp | None]) -> None:
         for one, stamp in zip(wanted, stamps, strict=False):
             owned = self._catalogue.at(one.file, LOCAL)
             if stamp is not None and owned is not None and tuple(stamp) == _stamp(owned.path):

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -56,9 +57,14 @@ class Host:
         return [pid for pid in _with(f"cwlbalsam agent {self.name} ") if told in _environment_of(pid)]
 
     def end(self) -> None:
-        for pid in self.agents():
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGTERM)
+        """End the host's agents, and wait for that."""
+        for number, seconds in ((signal.SIGTERM, 30.0), (signal.SIGKILL, 5.0)):
+            until = time.monotonic() + seconds
+            for pid in self.agents():
+                with suppress(ProcessLookupError):
+                    os.kill(pid, number)
+            while self.agents() and time.monotonic() < until:
+                time.sleep(0.1)
 
 
 def _with(words: str) -> list[int]:
