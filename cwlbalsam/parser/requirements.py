@@ -319,6 +319,6 @@ LOWERINGS: dict[str, Callable[[Node, bool], dict[str, Any]]] = {
     "CUDARequirement": _cuda,
     "cwlbalsam:Scripts": _scripts,
     "cwlbalsam:Batch": _batch,
-    "SiteHint": lambda node, _: {"site": str(node.get("site", ""))},
+    "cwlbalsam:SiteHint": lambda node, _: {"site": str(node.get("site", ""))},
     "Secrets": lambda node, _: {"secrets": tuple(shortname(name) for name in as_list(node.get("secrets")))},
 }

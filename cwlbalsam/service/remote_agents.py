@@ -148,6 +148,9 @@ async def dial(site: Site, process: asyncio.subprocess.Process) -> Streams:
     return process.stdout, process.stdin
 
 
+ENDING_SECONDS = 5.0
+
+
 async def _answer(reader: asyncio.StreamReader) -> Answer | None:
     while line := await reader.readline():
         if line.startswith(MARK):
@@ -157,6 +160,8 @@ async def _answer(reader: asyncio.StreamReader) -> Answer | None:
 
 async def _why(site: Site, process: asyncio.subprocess.Process) -> Exception:
     """What the end of a program that gave no answer means."""
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(process.wait(), ENDING_SECONDS)  # its own code says more than that of our signal
     with contextlib.suppress(ProcessLookupError):
         process.terminate()
     assert process.stderr
