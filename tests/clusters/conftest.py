@@ -2,8 +2,15 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.cluster import Cluster
+from tests.cluster import Cluster, running_cluster
 from tests.clusters.place import ClusterPlace
+
+
+@pytest.fixture(scope="session")
+def slurm_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """Four nodes of four CPUs and, in name, four GPUs."""
+    with running_cluster(tmp_path_factory.mktemp("slurm"), "--gpus", "4") as cluster:
+        yield cluster
 
 
 @pytest.fixture
