@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.suite, pytest.mark.slurm]
 @pytest.fixture
 def cluster(tmp_path: Path, suite: Path) -> Iterator[Cluster]:
     """Its nodes see the suite and the jobs, but neither the store nor the homes of the runs."""
-    with running_cluster(tmp_path / "slurm", "--share", str(suite.parent)) as cluster:
+    with running_cluster(tmp_path / "slurm", "--share", str(suite.resolve().parent)) as cluster:
         yield cluster
 
 
