@@ -32,7 +32,7 @@ def test_through_slurm_pilots_the_results_are_the_same(cluster: Cluster, suite: 
     command = [
         str(BIN / "cwlbalsam"),
         "test",
-        str(suite),
+        str(suite.resolve()),
         "--no-container",
         "--site",
         "cluster",
