@@ -52,7 +52,7 @@ def test_a_node_may_not_see_a_folder_and_several_clusters_run_at_once(tmp_path: 
 def test_nothing_is_left_of_a_stopped_cluster_and_a_failed_node_comes_back(tmp_path: Path) -> None:
     with running_cluster(tmp_path, "--nodes", "2") as cluster:
         cluster.call("sbatch", "-N2", "-n2", "--wrap", f"srun -N2 bash -c 'exec -a {tmp_path}-job sleep 1000'")
-        wait_until(lambda: _processes_of(tmp_path).count("-job") == 2, 90)
+        wait_until(lambda: _processes_of(tmp_path).count("-job") == 2)
         cluster.fail("n2")
         assert _processes_of(tmp_path).count("-job") == 1
         cluster.call("scancel", "--user", "root")
@@ -62,6 +62,6 @@ def test_nothing_is_left_of_a_stopped_cluster_and_a_failed_node_comes_back(tmp_p
 
 
 def _processes_of(folder: Path) -> str:
-    listed = subprocess.run(["ps", "-eo", "stat,args"], capture_output=True, text=True, check=True).stdout
+    listed = subprocess.run(["ps", "-e", "-ww", "-o", "stat,args"], capture_output=True, text=True, check=True).stdout
     lines = [line for line in listed.splitlines() if str(folder) in line and not line.startswith("Z")]
     return "\n".join(line for line in lines if "srun" not in line)
