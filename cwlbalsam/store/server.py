@@ -26,6 +26,8 @@ LOCK_NAME = "postmaster.pid"
 PROC = Path("/proc")
 START_SECONDS = 60
 STOP_SECONDS = 60.0
+DYING = ("shared memory", "lock file")
+"""What a new server says while a killed one, or the last of its children, has not yet left."""
 
 SETTINGS = """\
 # Written by cwlbalsam at each start. Your own settings go into own.conf beside it.
@@ -116,18 +118,17 @@ def start(server: Server) -> None:
     _refuse_other_host(data)
     if running_pid(server):  # its socket was removed by whoever cleans /tmp
         stop(server)
-    _unlock(data)
     binaries = find_binaries(server_identity(), _data_version(data))
     _make_sockets(server)
     _write_settings(server)
     mark_holder(_holder(data), this_host())
     until = time.monotonic() + START_SECONDS
     while True:
+        _unlock(data)
         told = _launch(server, binaries)
         if not told:
             return
-        # What a killed server has left is in use until its last process has noticed.
-        if "shared memory" not in told or time.monotonic() > until:
+        if not any(sign in told for sign in DYING) or time.monotonic() > until:
             raise UserError(f"PostgreSQL does not start in {data}", hint=told)
         time.sleep(0.2)
 
