@@ -15,7 +15,9 @@ import msgspec
 from cwlbalsam.cwl.tasks import Outcome
 
 SYNC_RECORDS = 64
-"""Outcomes between two syncs: a crash of the machine, not of a process, may cost so many jobs."""
+LATE_RECORDS = 256
+"""Outcomes between two syncs: a crash of the machine, not of a process, may cost so many jobs. The first while
+commands run, which a sync does not hold up."""
 HEAD_BYTES = 8
 
 _outcomes = msgspec.msgpack.Decoder(list[Outcome])
@@ -37,9 +39,13 @@ class Journal:
                 os.ftruncate(self._handle, os.fstat(self._handle).st_size - written)
                 return
             self._unsynced += count
-            if self._unsynced >= SYNC_RECORDS:
+
+    def sync(self, *, convenient: bool) -> None:
+        """See that little is lost if the machine crashes. convenient: nobody waits for this worker now."""
+        if self._unsynced >= (SYNC_RECORDS if convenient else LATE_RECORDS):
+            self._unsynced = 0
+            with contextlib.suppress(OSError):
                 os.fsync(self._handle)
-                self._unsynced = 0
 
 
 def read_journal(path: Path) -> Iterator[Outcome]:

@@ -63,6 +63,8 @@ class Worker:
         poll.register(self._wakeup, select.POLLIN)
         connection = self._connection.fileno()
         while self._connected:
+            if self._journal is not None:
+                self._journal.sync(convenient=self._bench.is_busy)
             poll.register(connection, select.POLLIN | (select.POLLOUT if self._outbox else 0))
             events = dict(poll.poll(self._patience()))
             if self._wakeup in events:
