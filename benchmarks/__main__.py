@@ -15,6 +15,7 @@ from benchmarks.plot import write_plot
 from benchmarks.report import Result, table, this_machine, write
 
 RESULTS = Path(__file__).resolve().parent / "results"
+FOLDERS = {"--cache", "--work", "--results"}
 TITLES = {name: (made.title, made.jobs) for name, made in EXPERIMENTS.items()}
 TITLES["transfers"] = transfers.TITLE, transfers.JOBS
 LIST = "\n".join(f"  {name:12} {title} ({jobs})" for name, (title, jobs) in TITLES.items())
@@ -40,6 +41,13 @@ def _runners(_: click.Context, __: click.Parameter, text: str | None) -> tuple[s
     return names
 
 
+def _without_folders(arguments: list[str]) -> list[str]:
+    """Which folders were taken matters to nobody else; the file system is told anyway."""
+    before = ["", *arguments]
+    given = zip(before, arguments, strict=False)
+    return [word for last, word in given if not FOLDERS & {last, word} and word.split("=")[0] not in FOLDERS]
+
+
 @click.command("benchmarks", help=f"Run one of\n\n\b\n{LIST}\n\nJOBS is the number in brackets, or --jobs.")
 @click.argument("experiment", type=click.Choice(list(TITLES)), metavar="EXPERIMENT")
 @click.option("--jobs", default="", callback=_sizes, metavar="N[,N...]", help="Sizes to measure.")
@@ -52,6 +60,7 @@ def _runners(_: click.Context, __: click.Parameter, text: str | None) -> tuple[s
 @click.option(
     "--work", type=click.Path(path_type=Path), default=None, help="For the runs: a folder on the disk to test."
 )
+@click.option("--name", default="", help="Of the tables.  [default: EXPERIMENT]")
 @click.option("--results", type=click.Path(path_type=Path), default=RESULTS, help="For the tables.")
 def main(
     experiment: str,
@@ -61,6 +70,7 @@ def main(
     timeout: float,
     cache: Path,
     work: Path | None,
+    name: str,
     results: Path,
 ) -> None:
     def tell(line: str) -> None:
@@ -75,14 +85,14 @@ def main(
     result = Result(
         experiment=experiment,
         title=TITLES[experiment][0],
-        command=shlex.join(["python", "-m", "benchmarks", *sys.argv[1:]]),
+        command=shlex.join(["python", "-m", "benchmarks", *_without_folders(sys.argv[1:])]),
         date=datetime.datetime.now(datetime.UTC).date().isoformat(),
         machine=this_machine(work or Path(tempfile.gettempdir())),
         versions={runner: peers.version(runner, cache) for runner in runners},
         rows=rows,
     )
-    write(result, results)
-    write_plot(result, results)
+    write(result, results, name or experiment)
+    write_plot(result, results, name or experiment)
     click.echo("\n".join(table(rows)))
 
 

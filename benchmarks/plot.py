@@ -12,9 +12,9 @@ COLOURS = {"cwlbalsam": "#0b7a5c", "floor": "#8a8f98"}
 OTHERS = "#c3784a"
 
 
-def write_plot(result: Result, folder: Path) -> None:
-    """Keep `<experiment>.svg`."""
-    (folder / f"{result.experiment}.svg").write_text(draw(result))
+def write_plot(result: Result, folder: Path, name: str) -> None:
+    """Keep `<name>.svg`."""
+    (folder / f"{name}.svg").write_text(draw(result))
 
 
 def draw(result: Result) -> str:

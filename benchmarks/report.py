@@ -89,12 +89,12 @@ def table(rows: Sequence[Row]) -> list[str]:
     return lines
 
 
-def write(result: Result, folder: Path) -> None:
-    """Keep `<experiment>.md` and `.json`."""
+def write(result: Result, folder: Path, name: str) -> None:
+    """Keep `<name>.md` and `.json`."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / f"{result.experiment}.md").write_text(markdown(result))
+    (folder / f"{name}.md").write_text(markdown(result))
     encoded = msgspec.json.format(msgspec.json.encode(result), indent=1)
-    (folder / f"{result.experiment}.json").write_bytes(encoded + b"\n")
+    (folder / f"{name}.json").write_bytes(encoded + b"\n")
 
 
 def _cells(texts: Sequence[str]) -> str:
