@@ -62,7 +62,7 @@ def _without_folders(arguments: list[str]) -> list[str]:
 )
 @click.option("--name", default="", help="Of the tables.  [default: EXPERIMENT]")
 @click.option("--results", type=click.Path(path_type=Path), default=RESULTS, help="For the tables.")
-def main(
+def main(  # noqa: PLR0913, PLR0917 (one parameter an option)
     experiment: str,
     jobs: tuple[int, ...],
     against: tuple[str, ...] | None,
