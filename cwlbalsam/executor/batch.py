@@ -25,6 +25,15 @@ class BatchSystem(Struct, frozen=True):
         self, name: str, folder: Path, body: str, nodes: int, wall_seconds: int, pilot: PilotKind = ANY_PILOT
     ) -> str:
         """Returns the batch id. pilot: what is other than in the form."""
+        script = self._written(name, folder, body, nodes, wall_seconds, pilot)
+        return await ask.submit(self.site, str(script), name)
+
+    async def try_out(self, folder: Path, wall_seconds: int, pilot: PilotKind) -> None:
+        """Raises UserError if no pilot of this kind would be taken. folder: for the script that is tried."""
+        script = self._written("cwlbalsam-trial", folder, "true", 1, wall_seconds, pilot)
+        await ask.earliest_start(self.site, str(script))
+
+    def _written(self, name: str, folder: Path, body: str, nodes: int, wall_seconds: int, pilot: PilotKind) -> Path:
         request = replace(
             self.form,
             queue=pilot.queue or self.form.queue,
@@ -39,7 +48,7 @@ class BatchSystem(Struct, frozen=True):
         )
         script = folder / SCRIPT
         script.write_text(self.site.scheduler.script(request), encoding="utf-8")
-        return await ask.submit(self.site, str(script), name)
+        return script
 
     async def states(self, batch_ids: Sequence[str]) -> dict[str, BatchState]:
         return await ask.statuses(self.site, batch_ids)

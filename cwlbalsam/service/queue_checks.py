@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from cwlbalsam.cwl.command_jobs import COMMANDS, grant_of
-from cwlbalsam.cwl.tasks import Grant, Task
+from cwlbalsam.cwl.tasks import ANY_PILOT, Grant, PilotKind, Task
 from cwlbalsam.errors import UserError
 from cwlbalsam.executor.capacity import Capacity, detect_machine
 from cwlbalsam.executor.placement import of_ranks
@@ -29,12 +29,12 @@ def check_commands(home: Home, site: str, commands: Iterable[Command], kept: Pat
         for grant, _ in asked:
             _check_here(capacity, grant)
         return
-    limits: dict[str, SiteLimits] = {}
+    limits: dict[PilotKind, SiteLimits] = {}
     for grant, seconds in asked:
-        queue = grant.pilot.queue
-        if queue not in limits:
-            limits[queue] = _limits(home, site, queue, kept)
-        limits[queue].check(
+        kind = grant.pilot
+        if kind not in limits:
+            limits[kind] = _limits(home, site, kind, kept)
+        limits[kind].check(
             Task(job=0, program=COMMANDS.digest, process=0, inputs={}, directory="", grant=grant, wall_seconds=seconds)
         )
 
@@ -46,12 +46,13 @@ def _check_here(capacity: Capacity, grant: Grant) -> None:
     capacity.check(of_ranks(grant, max(grant.ranks, 1)))
 
 
-def _limits(home: Home, site: str, queue: str, kept: Path) -> SiteLimits:
+def _limits(home: Home, site: str, kind: PilotKind, kept: Path) -> SiteLimits:
     from cwlbalsam.service.site_files import find_sites, pick_site
 
     described = pick_site(find_sites(home, ()), site)
-    if queue:
-        kept = kept.with_name(f"{kept.stem}-{hashlib.sha256(queue.encode()).hexdigest()[:16]}.json")
+    if kind != ANY_PILOT:
+        digest = hashlib.sha256(msgspec.json.encode(kind)).hexdigest()
+        kept = kept.with_name(f"{kept.stem}-{digest[:16]}.json")
     with contextlib.suppress(OSError, msgspec.DecodeError):
         newest = max(path.stat().st_mtime for path in (kept, home.path / "sites.yml"))
         if newest == kept.stat().st_mtime and time.time() - newest < KEEP_SECONDS:
@@ -60,7 +61,7 @@ def _limits(home: Home, site: str, queue: str, kept: Path) -> SiteLimits:
 
     from cwlbalsam.service.site_agent import site_limits
 
-    limits = asyncio.run(site_limits(described, queue))
+    limits = asyncio.run(site_limits(described, kind))
     kept.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     kept.write_bytes(msgspec.json.encode(limits))
     return limits

@@ -6,6 +6,7 @@ import importlib.util
 import os
 import signal
 import sys
+import tempfile
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from functools import cache
@@ -14,7 +15,7 @@ from typing import cast
 
 import msgspec
 
-from cwlbalsam.cwl.tasks import Task
+from cwlbalsam.cwl.tasks import PilotKind, Task
 from cwlbalsam.errors import UserError
 from cwlbalsam.executor.agent import Agent
 from cwlbalsam.executor.allocation import addresses, listening_socket
@@ -31,7 +32,6 @@ from cwlbalsam.service.guests import SiteGuests
 from cwlbalsam.service.home import Home
 from cwlbalsam.service.site_files import look_closely
 from cwlbalsam.sites.schedulers import SCHEDULERS, ask
-from cwlbalsam.sites.schedulers.base import BatchRequest
 from cwlbalsam.sites.site import Site, batch_request
 
 LINGER_SECONDS = 30.0
@@ -66,8 +66,9 @@ async def serve_site(home: Home, told: Site) -> None:
 
     guests = SiteGuests(home, site, work_folder(home, told).resolve())
     agent = Agent(check=check, launching=launching, changed=changed, order=ORDERS[site.order], guests=guests)
-    batch = BatchSystem(ask.Site(scheduler=SCHEDULERS[site.scheduler.kind]), _form(site))
-    pilots = Pilots(agent, batch, work_folder(home, told) / "pilots", limits, _pilot_file(site, limits("")))
+    pilots = Pilots(
+        agent, _batch_system(site), work_folder(home, told) / "pilots", limits, _pilot_file(site, limits(""))
+    )
     await pilots.recover()
     door = listening_socket()
     pilots.listen_at(addresses(door.getsockname()[1]))
@@ -86,10 +87,14 @@ async def serve_site(home: Home, told: Site) -> None:
     server.close()
 
 
-async def site_limits(told: Site, queue: str = "") -> SiteLimits:
-    """What pilots of a queue (the site's) could ever run. Raises UserError if there is none of that name."""
+async def site_limits(told: Site, kind: PilotKind) -> SiteLimits:
+    """What pilots of a kind could ever run. Raises UserError if its queue, account or constraint is not there."""
     seen = await look_closely(told)
-    return limits_of(seen.site, seen.state, queue)
+    limits = limits_of(seen.site, seen.state, kind.queue)
+    if kind.account or kind.constraint:
+        with tempfile.TemporaryDirectory() as folder:
+            await _batch_system(seen.site).try_out(Path(folder), int(limits.pilots.wall_seconds), kind)
+    return limits
 
 
 async def _listen(
@@ -117,8 +122,9 @@ async def _until_over(
             return
 
 
-def _form(site: Site) -> BatchRequest:
-    return batch_request(site, name="", body="", directory="", output="")
+def _batch_system(site: Site) -> BatchSystem:
+    form = batch_request(site, name="", body="", directory="", output="")
+    return BatchSystem(ask.Site(scheduler=SCHEDULERS[site.scheduler.kind]), form)
 
 
 def _pilot_file(site: Site, limits: SiteLimits) -> PilotFile:

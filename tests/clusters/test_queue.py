@@ -209,6 +209,6 @@ def test_a_queue_that_is_not_there_or_too_short_is_told_at_submission(
     assert words in queue.said.read_text()
 
 
-def test_an_account_that_is_not_there_fails_the_job_in_the_schedulers_words(queue: ClusterPlace) -> None:
-    submit(queue, "-A", "alchemy", "--", "true", code=1)
+def test_an_account_that_is_not_there_is_told_at_submission_in_the_schedulers_words(queue: ClusterPlace) -> None:
+    queue.call("qsub", "--site", "cluster", "-A", "alchemy", "--", "true", code=1)
     assert "nvalid account" in queue.said.read_text()
