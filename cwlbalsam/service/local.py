@@ -246,8 +246,8 @@ class LocalRun:
             loop.add_signal_handler(signal.SIGINT, lambda: interrupt("interrupted"))
             loop.add_signal_handler(signal.SIGTERM, lambda: interrupt("killed"))
         await pool.open(coordinator.outcomes, coordinator.started)
-        coordinator.later = loop.call_later
-        scripts = coordinator.transitions = ScriptRunner(self._script_environment(), coordinator.scripted)
+        coordinator.commits.later = loop.call_later
+        scripts = coordinator.scripts.runner = ScriptRunner(self._script_environment(), coordinator.scripted)
         try:
             coordinator.start()
             await self.requests.attend(coordinator, lambda: bool(self.interrupted))
