@@ -5,7 +5,7 @@ They keep count and decide nothing. Values pass through as msgpack and are never
 
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 from msgspec import Raw
@@ -130,6 +130,22 @@ class Books:
         job.kept = False
         self._changes.restarts.append(stored(job))
 
+    def restart(self, job: LiveJob) -> None:
+        """Run a finished job once more. Its inputs are those of its plan again."""
+        job.attempt += 1
+        job.state, job.children = State.READY, []
+        self._restart(job)
+        self.ready.append(job.plan.id)
+
+    def hold(self, job: LiveJob, makers: Sequence[LiveJob]) -> None:
+        """Restart a job when others, which run once more, have finished."""
+        job.waiting_for = len(makers)
+        for maker in makers:
+            assert maker.children is not None
+            maker.children.append(job.plan.id)
+        if not makers:
+            self.ready.append(job.plan.id)
+
     def release(self, number: int) -> None:
         """Count down the children of a finished job: O(children)."""
         finished = self.jobs[number]
@@ -137,9 +153,12 @@ class Books:
         for child in children or ():
             job = self.jobs[child]
             job.waiting_for -= 1
-            if job.waiting_for == 0 and job.state is State.AWAITING_PARENTS:
-                job.state = advance(job.state, Event.PARENTS_FINISHED)
-                self.ready.append(child)
+            if job.waiting_for == 0:
+                if job.state is State.AWAITING_PARENTS:
+                    job.state = advance(job.state, Event.PARENTS_FINISHED)
+                    self.ready.append(child)
+                elif job.state is State.RESTART_READY:
+                    self.ready.append(child)
         if finished.plan.kind == "job":
             finished.plan.inputs = _NO_INPUTS
 

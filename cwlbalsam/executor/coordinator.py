@@ -4,7 +4,8 @@ All it does happens in batches: the outcomes of one wake-up lead to one transact
 Values pass through as msgpack and are never decoded here.
 
 What it knows is in its books, `books.py`. `endings.py` says what an outcome means, `growth.py` how the DAG grows,
-`asking.py` what is asked of the pool, `transitions.py` which scripts run, `commits.py` when changes are written.
+`asking.py` what is asked of the pool, `transitions.py` which scripts run, `remaking.py` what happens when files are
+gone, `commits.py` when changes are written.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -26,6 +27,7 @@ from cwlbalsam.executor.events import JobStarted, Reporter
 from cwlbalsam.executor.growth import Growth
 from cwlbalsam.executor.live import NO_RETRY, Failure, LiveJob, Remembered, RetryPolicy, fingerprint
 from cwlbalsam.executor.memory import Memory
+from cwlbalsam.executor.remaking import Remaking
 from cwlbalsam.executor.transitions import Scripted, Scripts
 from cwlbalsam.jobs.dag import DagChange
 from cwlbalsam.jobs.model import BalsamJob, Changes, JobKind, State
@@ -84,8 +86,15 @@ class Coordinator:
         self.commits = Commits(self._books, write, self._ending)
         self.scripts = Scripts(program, folder, self.commits.now)
         self._growth = Growth(program, self._books, self._memory, reporter)
+        self.remaking = Remaking(self._books, reporter, self.commits.now)
         self._endings = Endings(
-            self._books, self._growth, self.scripts, reporter, retry=retry, stop_on_error=stop_on_error
+            self._books,
+            self._growth,
+            self.scripts,
+            self.remaking,
+            reporter,
+            retry=retry,
+            stop_on_error=stop_on_error,
         )
         self.jobs = self._books.jobs
         self.additions = self._growth.additions
@@ -164,14 +173,14 @@ class Coordinator:
         """The run's outputs, those that failed jobs should have made being null."""
         root = self.jobs[self.root]
         if root.outputs is not None:
-            return dict(root.outputs)
+            return self.remaking.current(dict(root.outputs))
         found = {}
         for name, tree in root.plan.inputs.items() if root.plan.kind == "gather" else ():
             try:
                 found[name] = resolve(tree, self._books.value, self._books.elements)
             except (JobError, LookupError):
                 found[name] = NULL
-        return found
+        return self.remaking.current(found)
 
     # --- one wake-up ---
 
@@ -218,7 +227,8 @@ class Coordinator:
 
     def _dispatch(self, job: LiveJob) -> None:
         plan = job.plan
-        inputs, previous = self._books.inputs(job), self._books.previous(job)
+        inputs = self.remaking.current(self._books.inputs(job))
+        previous = self.remaking.current(self._books.previous(job))
         process = process_of(self.program, plan.process)
         assert process is not None
         job.fingerprint = fingerprint(process.key, plan.kind, self._growth.step_key(plan), inputs, previous)

@@ -8,11 +8,13 @@ from msgspec import Raw
 from msgspec.structs import replace
 
 from cwlbalsam.cwl.tasks import Grant, Outcome
+from cwlbalsam.errors import JobError
 from cwlbalsam.executor.asking import is_unsized
 from cwlbalsam.executor.books import Books
 from cwlbalsam.executor.events import JobEnded, JobKept, Reporter
 from cwlbalsam.executor.growth import Growth
 from cwlbalsam.executor.live import Failure, LiveJob, RetryPolicy
+from cwlbalsam.executor.remaking import Remaking
 from cwlbalsam.executor.transitions import Scripted, Scripts
 from cwlbalsam.jobs.commands import COMMAND
 from cwlbalsam.jobs.states import Event
@@ -29,6 +31,7 @@ class Endings:
         books: Books,
         growth: Growth,
         scripts: Scripts,
+        remaking: Remaking,
         reporter: Reporter,
         *,
         retry: RetryPolicy,
@@ -41,6 +44,7 @@ class Endings:
         self._books = books
         self._growth = growth
         self._scripts = scripts
+        self._remaking = remaking
         self._reporter = reporter
         self._stop_on_error = stop_on_error
 
@@ -59,6 +63,8 @@ class Endings:
             case "done" | "skipped":
                 self._books.move(job, Event.SKIPPED if outcome.ending == "skipped" else Event.FINISHED, outcome)
                 self._conclude(job, outcome)
+            case _ if outcome.missing and (makers := self._remaking.makers(outcome.missing)):
+                self._mend(job, outcome, makers)
             case "temporary" if outcome.exit_code is None and job.losses + 1 < MAX_LOSSES:
                 job.losses += 1
                 self._again(job, spent=True)
@@ -120,6 +126,7 @@ class Endings:
 
     def _finish(self, job: LiveJob, outcome: Outcome) -> None:
         """What waits for it goes on."""
+        self._remaking.end(job, outcome.outputs)
         job.end(outcome.outputs)
         self._books.finished.append(job.plan.id)
         self._growth.conclude(job.plan, skipped=outcome.ending == "skipped")
@@ -142,6 +149,21 @@ class Endings:
             job.time_factor *= self.retry.time_factor
         job.attempt += 1
         self._books.ready.append(job.plan.id)
+
+    def _mend(self, job: LiveJob, outcome: Outcome, makers: Mapping[str, LiveJob]) -> None:
+        """What it reads has to be made again."""
+        if self.stopping:
+            self._again(job, spent=True)
+            self._reporter.report(JobEnded(job.plan.name, job.plan.id, "cancelled", outcome.error, outcome.log))
+            return
+        try:
+            waits = self._remaking.begin(job, makers)
+        except JobError as error:
+            self.fail(job, str(error), outcome)
+            return
+        self._books.move(job, Event.PREEMPTED, message=outcome.error)
+        job.attempt += 1
+        self._books.hold(job, waits)
 
     # --- badly ---
 

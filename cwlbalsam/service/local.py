@@ -6,6 +6,7 @@ import signal
 import time
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack, closing, suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -216,7 +217,7 @@ class LocalRun:
         return {COMMANDS.digest: ENCODED, self.loaded.program.digest: self.loaded.encoded}
 
     def _coordinator(self, pool: "WorkerPool | StagingPool", store: Store) -> Coordinator:
-        return Coordinator(
+        coordinator = Coordinator(
             self.loaded.program,
             pool,
             self.folder / "jobs",
@@ -226,6 +227,9 @@ class LocalRun:
             retry=RetryPolicy(self.options.retries, self.options.retry_memory_factor, self.options.retry_time_factor),
             memory=self.resumed.memory if self.resumed else None,
         )
+        if not self.secrets:  # what is kept is masked
+            coordinator.remaking.read = partial(store.job, self.id)
+        return coordinator
 
     async def _main(self, coordinator: Coordinator, pool: "WorkerPool | StagingPool") -> None:
         import asyncio
