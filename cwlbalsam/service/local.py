@@ -15,6 +15,7 @@ from msgspec import Raw, Struct
 
 import cwlbalsam
 from cwlbalsam.cwl.command_jobs import COMMANDS, ENCODED
+from cwlbalsam.cwl.missing import without_missing
 from cwlbalsam.cwl.packed import unpack
 from cwlbalsam.cwl.records import Process, WorkflowProcess
 from cwlbalsam.cwl.relocation import Ground, relocate
@@ -294,6 +295,8 @@ class LocalRun:
         message = coordinator.failures[0].error if coordinator.failures else ""
         if not self.interrupted:
             outputs = coordinator.outputs() if self.outputs is None else self.outputs
+            if code:
+                outputs = without_missing(outputs)
             self._drop_obsolete(coordinator, store)
             coordinator.jobs.clear()  # of a large run a good part of the memory, which what follows needs
             try:
