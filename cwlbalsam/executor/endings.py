@@ -14,7 +14,7 @@ from cwlbalsam.executor.books import Books
 from cwlbalsam.executor.events import JobEnded, JobKept, Reporter
 from cwlbalsam.executor.growth import Growth
 from cwlbalsam.executor.live import Failure, LiveJob, RetryPolicy
-from cwlbalsam.executor.remaking import Remaking
+from cwlbalsam.executor.remaking import Loss, Remaking
 from cwlbalsam.executor.transitions import Scripted, Scripts
 from cwlbalsam.jobs.commands import COMMAND
 from cwlbalsam.jobs.states import Event
@@ -63,8 +63,8 @@ class Endings:
             case "done" | "skipped":
                 self._books.move(job, Event.SKIPPED if outcome.ending == "skipped" else Event.FINISHED, outcome)
                 self._conclude(job, outcome)
-            case _ if outcome.missing and (makers := self._remaking.makers(outcome.missing)):
-                self._mend(job, outcome, makers)
+            case _ if outcome.missing and (losses := self._remaking.losses(outcome.missing)):
+                self._mend(job, outcome, losses)
             case "temporary" if outcome.exit_code is None and job.losses + 1 < MAX_LOSSES:
                 job.losses += 1
                 self._again(job, spent=True)
@@ -150,14 +150,17 @@ class Endings:
         job.attempt += 1
         self._books.ready.append(job.plan.id)
 
-    def _mend(self, job: LiveJob, outcome: Outcome, makers: Mapping[str, LiveJob]) -> None:
+    def _mend(self, job: LiveJob, outcome: Outcome, losses: list[Loss]) -> None:
         """What it reads has to be made again."""
         if self.stopping:
             self._again(job, spent=True)
             self._reporter.report(JobEnded(job.plan.name, job.plan.id, "cancelled", outcome.error, outcome.log))
             return
         try:
-            waits = self._remaking.begin(job, makers)
+            waits = self._remaking.begin(job, losses)
+            job.losses += not waits  # it was started before; not for ever, whatever it calls what is gone
+            if job.losses >= MAX_LOSSES:
+                raise JobError(outcome.error)
         except JobError as error:
             self.fail(job, str(error), outcome)
             return

@@ -5,7 +5,7 @@ on, however the value came there, so nothing between the two has to run again.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -23,6 +23,14 @@ from cwlbalsam.jobs.references import parents, unpack_trees
 from cwlbalsam.jobs.states import FINAL
 
 SHOWN = 3
+
+
+class Loss(Struct, frozen=True):
+    """A file that is gone. directory: of the attempt of `maker` that had made it."""
+
+    location: str
+    directory: str
+    maker: LiveJob
 
 
 class Remade(Struct, frozen=True):
@@ -47,16 +55,17 @@ class Remaking:
 
     # --- gone ---
 
-    def makers(self, missing: Iterable[str]) -> dict[str, LiveJob]:
-        """Which job has made each; of what no job made nothing is told: it is the user's."""
-        found = {}
-        for location in missing:
-            for directory, number in attempts_above(location):
-                job = self._books.jobs.get(number)
-                if job is not None and (directory in self._remade or self._has_made(job, directory)):
-                    found[location] = job
-                    break
-        return found
+    def losses(self, missing: Iterable[str]) -> list[Loss]:
+        """Of these locations those that a job has made; all others are the user's."""
+        found = (self._loss(location) for location in missing)
+        return [loss for loss in found if loss is not None]
+
+    def _loss(self, location: str) -> Loss | None:
+        for directory, number in attempts_above(location):
+            job = self._books.jobs.get(number)
+            if job is not None and (directory in self._remade or self._has_made(job, directory)):
+                return Loss(location, directory, job)
+        return None
 
     def _has_made(self, job: LiveJob, directory: str) -> bool:
         if job.plan.kind != "job" or job.plan.process == COMMAND or job.outputs is None:
@@ -64,25 +73,23 @@ class Remaking:
         inside = f"{directory}/".encode(), f"{directory}.".encode()
         return any(start in bytes(raw) for raw in job.outputs.values() for start in inside)
 
-    def begin(self, reader: LiveJob, makers: Mapping[str, LiveJob]) -> list[LiveJob]:
+    def begin(self, reader: LiveJob, losses: Iterable[Loss]) -> list[LiveJob]:
         """Have what is gone made again; returns the jobs that the reader has to wait for. Raises JobError, and begins
         nothing, if that cannot be."""
-        lost: dict[int, dict[str, None]] = {}  # by job: directories
-        for location, job in makers.items():
-            directory = next(found for found, number in attempts_above(location) if number == job.plan.id)
-            if not self._has_moved(directory):  # else the reader had been started before
-                lost.setdefault(job.plan.id, {})[directory] = None
-                self._check(location, job)
+        by_maker: dict[int, list[Loss]] = {}
+        for loss in losses:
+            if not self._has_moved(loss.directory):  # else the reader had been started before
+                by_maker.setdefault(loss.maker.plan.id, []).append(loss)
+                self._check(loss)
         self._commit()  # that a job has ended is written before that it begins again
-        for number, directories in lost.items():
-            job = self._books.jobs[number]
-            if job.state is State.JOB_FINISHED:
-                self._restart(reader, job, [path for path, maker in makers.items() if maker is job])
-            self._directories.setdefault(number, set()).update(directories)
-        return [self._books.jobs[number] for number in lost]
+        for number, group in by_maker.items():
+            if group[0].maker.state is State.JOB_FINISHED:
+                self._restart(reader, group)
+            self._directories.setdefault(number, set()).update(loss.directory for loss in group)
+        return [group[0].maker for group in by_maker.values()]
 
-    def _check(self, location: str, job: LiveJob) -> None:
-        name = job.plan.name
+    def _check(self, loss: Loss) -> None:
+        job, name = loss.maker, loss.maker.plan.name
         if job.state not in FINAL:
             return
         problem = ""
@@ -96,7 +103,7 @@ class Remaking:
             problem = f"job '{name}' has made it in an earlier form of the workflow"
         if problem:
             hint = "when what removes it is mended, `cwlbalsam resume` makes it again"
-            raise JobError(f"input {location} is gone: {problem}", hint=hint)
+            raise JobError(f"input {loss.location} is gone: {problem}", hint=hint)
 
     def _is_known(self, job: LiveJob) -> bool:
         """Whether all that it read is in the books."""
@@ -105,10 +112,11 @@ class Remaking:
         before = [self._books.jobs.get(number) for tree in job.plan.inputs.values() for number in parents(tree)]
         return all(found is not None and found.outputs is not None for found in before)
 
-    def _restart(self, reader: LiveJob, job: LiveJob, gone: list[str]) -> None:
+    def _restart(self, reader: LiveJob, losses: Sequence[Loss]) -> None:
+        job = losses[0].maker
         self._begun.add(job.plan.id)
         self._books.restart(job)
-        shown = ", ".join(gone[:SHOWN]) + (", ..." if len(gone) > SHOWN else "")
+        shown = ", ".join(loss.location for loss in losses[:SHOWN]) + (", ..." if len(losses) > SHOWN else "")
         message = f"'{job.plan.name}' runs again: '{reader.plan.name}' reads what it made, which is gone: {shown}"
         self._reporter.report(Warned(Problem("", message)))
         self._reporter.report(JobsAdded(1, Counter([step_of(job.plan.name)])))
