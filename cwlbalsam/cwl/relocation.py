@@ -240,7 +240,7 @@ def _source(value: Value, real: RealPaths) -> str | None:
         return None
     path = real.of(path_of(value))
     if not os.path.lexists(path):
-        raise JobError(f"output {path} is gone")
+        raise JobError(f"output {path} is gone", hint="`cwlbalsam resume` has it made again")
     return path
 
 

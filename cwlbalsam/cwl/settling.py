@@ -9,6 +9,7 @@ from urllib.parse import unquote
 from cwlbalsam.cwl.staging import Stage, below, write_text
 from cwlbalsam.cwl.values import Value, check_name, check_shape, is_remote, outermost, path_of_uri, set_name, uri_of
 from cwlbalsam.errors import JobError
+from cwlbalsam.jobs.names import LITERALS
 
 _LINKS_FOLLOWED = 40
 _BLOCK = 1 << 20
@@ -184,7 +185,7 @@ class Settling:
         folder = self.stage.outdir
         while os.path.lexists(f"{folder}/{name}"):
             self._literals += 1
-            folder = f"{self.stage.outdir}.literals/{self._literals}"
+            folder = f"{self.stage.outdir}{LITERALS}/{self._literals}"
         write_text(f"{folder}/{name}", contents)
         set_name(value, name)
         location = uri_of(f"{folder}/{name}")

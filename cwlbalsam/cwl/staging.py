@@ -127,7 +127,12 @@ class Stage:
     # --- one file or directory at a place ------------------------------------------------------------------------
 
     def bring(self, source: str, host: str, seen: str, *, writable: bool = False) -> None:
-        """Make a host file or directory visible at `seen`: a mount in a container, else a link at `host`."""
+        """Make a host file or directory visible at `seen`: a mount in a container, else a link at `host`.
+
+        Raises JobError if it is gone: not every command would say so.
+        """
+        if not os.path.exists(source):
+            raise JobError(f"input {source} is not there any more, or cannot be reached")
         if self.contained:
             self.mounts.append(Mount(source, seen, writable))
             return

@@ -23,8 +23,8 @@ from cwlbalsam.executor.crew import ended
 from cwlbalsam.executor.needs import FILE_MARK, has_default_files, is_changed_first, reads_files, written_out
 from cwlbalsam.executor.pool import WorkerPool
 from cwlbalsam.executor.site_pool import SitePool
-from cwlbalsam.executor.wanted import Wanted
-from cwlbalsam.executor.whereabouts import Whereabouts
+from cwlbalsam.executor.wanted import TransferFailed, Wanted
+from cwlbalsam.executor.whereabouts import PRIVATE, Whereabouts
 from cwlbalsam.jobs.names import job_directory
 
 SITE_MARK = SCHEME.encode()
@@ -180,6 +180,9 @@ class StagingPool:
     async def _stage(self, way: Way, place: str) -> None:
         try:
             await self._bring(way, place)
+        except TransferFailed as error:
+            missing = tuple(key.partition(PRIVATE)[0] for key in error.missing)
+            self._answer([replace(ended(way.task, "failed", str(error)), missing=missing)])
         except (UserError, JobError) as error:
             self._answer([ended(way.task, "failed", str(error))])
         except Exception as error:
@@ -288,7 +291,8 @@ class StagingPool:
                 self._files.translate_back(place, value)
                 outputs[name] = Raw(_encode(value))
         log = location_at(place, outcome.log) if outcome.log and not self._shares(place) else outcome.log
-        return replace(outcome, outputs=outputs, log=log)
+        missing = self._files.locations_back(place, outcome.missing)
+        return replace(outcome, outputs=outputs, log=log, missing=missing)
 
     async def _with_log(self, outcome: Outcome) -> None:
         """What a failed command has printed is fetched: the user wants to read it. All else stays where it is."""

@@ -1,5 +1,8 @@
 """What the mover is asked for, and what it answers if that cannot be."""
 
+from collections.abc import Sequence
+from typing import Self
+
 from msgspec import Struct
 
 from cwlbalsam.errors import UserError
@@ -8,13 +11,25 @@ from cwlbalsam.sites.transfers.base import Trouble
 
 
 class TransferFailed(UserError):
-    """A file cannot be brought to a site. trouble MISSING: no site has it any more, and it has to be made again."""
+    """A file cannot be brought to a site. trouble MISSING: no site has it any more, and it has to be made again.
+
+    missing: the keys of all files of which that is so.
+    """
 
     def __init__(self, wanted: "Wanted", trouble: Trouble, message: str) -> None:
         super().__init__(
             f"{wanted.path} cannot be brought to site {wanted.site}: {message}", hint=HINTS.get(trouble, "")
         )
-        self.trouble = trouble
+        self.wanted, self.trouble, self.message = wanted, trouble, message
+        self.missing: tuple[str, ...] = (wanted.file,) if trouble is Trouble.MISSING else ()
+
+    @classmethod
+    def of(cls, failures: Sequence[Self]) -> Self:
+        """The first one, with what is missing of all."""
+        first = failures[0]
+        error = cls(first.wanted, first.trouble, first.message)
+        error.missing = tuple(file for failure in failures for file in failure.missing)
+        return error
 
 
 HINTS = {

@@ -29,6 +29,9 @@ from cwlbalsam.sites.transfers.hand import ask, convert
 INPUTS = "inputs"
 """In a site's work folder: the user's files, for all runs."""
 
+PRIVATE = "#"
+"""Between the location of a file and the word for a copy of it that nobody else reads."""
+
 Stamp = tuple[int, int]
 """Size in bytes, and time of the last change in nanoseconds."""
 
@@ -123,7 +126,7 @@ class Whereabouts:
             if stamp is not None:
                 key = file_key(Owned(LOCAL, path, *stamp))
                 return key, f"{ground.endpoint.root.rstrip('/')}/{INPUTS}/{_short(os.uname().nodename + key)}/{name}"
-        key = f"{location}#{private}" if private else location
+        key = f"{location}{PRIVATE}{private}" if private else location
         return key, f"{ground.folder}/{ARRIVALS}/{_short(key)}/{name}"
 
     def _expect(self, source: str, path: str, key: str, value: Value) -> None:
@@ -146,9 +149,9 @@ class Whereabouts:
         """Returns when all are there. Raises TransferFailed."""
         if looks := self._look_for(wanted):
             await asyncio.wait(looks)
-        for answer in await self._mover.bring(wanted):
-            if isinstance(answer, TransferFailed):
-                raise answer
+        answers = await self._mover.bring(wanted)
+        if failures := [answer for answer in answers if isinstance(answer, TransferFailed)]:
+            raise TransferFailed.of(failures)
 
     def _look_for(self, wanted: Sequence[Wanted]) -> "set[asyncio.Future[None]]":
         """Find out, once, whether an earlier run has left some of the user's files where they are wanted."""
@@ -186,6 +189,10 @@ class Whereabouts:
             if stamp is not None and owned is not None and tuple(stamp) == _stamp(owned.path):
                 there = Replica(file=one.file, site=site, path=one.path, state=ReplicaState.VALID, size=stamp[0])
                 self._catalogue.apply(ReplicaEvent.ARRIVED, there)
+
+    def locations_back(self, place: str, locations: Sequence[str]) -> tuple[str, ...]:
+        """What the run calls them; a place has named them."""
+        return tuple(self._name(place, split_location(location)[1]) for location in locations)
 
     async def close(self) -> None:
         """End what is under way."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 import msgspec
 from msgspec import Raw, Struct
 
+from cwlbalsam.cwl.missing import missing_inputs
 from cwlbalsam.cwl.records import Program
 from cwlbalsam.cwl.tasks import Ending, Grant, Invocation, Outcome, Settings, Task
 from cwlbalsam.errors import JobError
@@ -209,6 +210,7 @@ class Workbench:
     ) -> None:
         task = job.task
         encode = msgspec.msgpack.encode
+        good = ending in ("done", "skipped")
         outcome = Outcome(
             job=task.job,
             attempt=task.attempt,
@@ -226,7 +228,8 @@ class Workbench:
             reused=taken is not None,
             fingerprint=task.fingerprint,
             bug=job.bug,
-            command=None if ending in ("done", "skipped") else _invocation(job),
+            command=None if good else _invocation(job),
+            missing=() if good else missing_inputs(task),
         )
         self._slots.give_back(job.slot)
         del self._running[task.job]

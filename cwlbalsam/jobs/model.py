@@ -64,7 +64,8 @@ class Move(Struct, kw_only=True, gc=False):
 class Changes(Struct):
     """One transaction on a run's DAG: all of it or nothing.
 
-    restarts: jobs of a resumed run that are taken up again, as they are now; only so does a job leave a final state.
+    restarts: jobs of a resumed run that are taken up again, and jobs whose files are gone and that make them again, as
+    they are now; only so does a job leave a final state.
     """
 
     jobs: list[BalsamJob] = []

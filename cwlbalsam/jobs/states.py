@@ -87,7 +87,8 @@ TRANSITIONS: dict[tuple[State, Event], State] = {
     (State.RESTART_READY, Event.STAGED_IN): State.STAGED_IN,
     # Staging in another site's data, binding and post-processing can fail for good.
     **{(state, Event.GIVE_UP): State.FAILED for state in (*_BEFORE_RUN, *_AFTER_RUN)},
-    **{(state, Event.PARENT_FAILED): State.PARENT_KILLED for state in _NOT_STARTED},
+    # A job that is to be restarted waits for a parent that has to make its outputs again.
+    **{(state, Event.PARENT_FAILED): State.PARENT_KILLED for state in (*_NOT_STARTED, State.RESTART_READY)},
     **{(state, Event.KILLED_BY_USER): State.USER_KILLED for state in State if state not in FINAL},
 }
 

@@ -6,6 +6,7 @@ import signal
 import time
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack, closing, suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -14,6 +15,7 @@ from msgspec import Raw, Struct
 
 import cwlbalsam
 from cwlbalsam.cwl.command_jobs import COMMANDS, ENCODED
+from cwlbalsam.cwl.missing import without_missing
 from cwlbalsam.cwl.packed import unpack
 from cwlbalsam.cwl.records import Process, WorkflowProcess
 from cwlbalsam.cwl.relocation import Ground, relocate
@@ -216,7 +218,7 @@ class LocalRun:
         return {COMMANDS.digest: ENCODED, self.loaded.program.digest: self.loaded.encoded}
 
     def _coordinator(self, pool: "WorkerPool | StagingPool", store: Store) -> Coordinator:
-        return Coordinator(
+        coordinator = Coordinator(
             self.loaded.program,
             pool,
             self.folder / "jobs",
@@ -226,6 +228,9 @@ class LocalRun:
             retry=RetryPolicy(self.options.retries, self.options.retry_memory_factor, self.options.retry_time_factor),
             memory=self.resumed.memory if self.resumed else None,
         )
+        if not self.secrets:  # what is kept is masked
+            coordinator.remaking.read = partial(store.job, self.id)
+        return coordinator
 
     async def _main(self, coordinator: Coordinator, pool: "WorkerPool | StagingPool") -> None:
         import asyncio
@@ -246,8 +251,8 @@ class LocalRun:
             loop.add_signal_handler(signal.SIGINT, lambda: interrupt("interrupted"))
             loop.add_signal_handler(signal.SIGTERM, lambda: interrupt("killed"))
         await pool.open(coordinator.outcomes, coordinator.started)
-        coordinator.later = loop.call_later
-        scripts = coordinator.transitions = ScriptRunner(self._script_environment(), coordinator.scripted)
+        coordinator.commits.later = loop.call_later
+        scripts = coordinator.scripts.runner = ScriptRunner(self._script_environment(), coordinator.scripted)
         try:
             coordinator.start()
             await self.requests.attend(coordinator, lambda: bool(self.interrupted))
@@ -290,6 +295,8 @@ class LocalRun:
         message = coordinator.failures[0].error if coordinator.failures else ""
         if not self.interrupted:
             outputs = coordinator.outputs() if self.outputs is None else self.outputs
+            if code:
+                outputs = without_missing(outputs)
             self._drop_obsolete(coordinator, store)
             coordinator.jobs.clear()  # of a large run a good part of the memory, which what follows needs
             try:

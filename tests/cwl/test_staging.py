@@ -128,3 +128,16 @@ def test_contents_are_limited_as_the_version_says(tmp_path: Path):
 def test_a_job_without_files_makes_no_folder_for_them(tmp_path: Path):
     run(tool(base_command=("true",)), {}, tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["job", "tmp"]
+
+
+def test_an_input_that_is_gone_is_told_before_its_command_starts(tmp_path: Path):
+    value = file(tmp_path / "data" / "x.txt", size=1)
+    (tmp_path / "data" / "x.txt").unlink()
+    process = bash(
+        'cat "$0" | sort > out',
+        inputs=(Field(name="f", type=FILE),),
+        outputs=(output("o", FILE, "out"),),
+        arguments=(compile_template("$(inputs.f.path)"),),
+    )
+    with pytest.raises(JobError, match="is not there any more"):
+        run(process, {"f": value}, tmp_path / "run")

@@ -11,5 +11,5 @@ exec 9>>"$place/locks/$run.$job"
 flock -n 9 || echo "OVERLAP $run $job $PWD" >>"$place/log"
 echo "start $run $job $PWD" >>"$place/log"
 sleep "$seconds"
-{ for input; do cat "$input"; done; echo "$output"; } | sort >"$output"
+{ for input; do cat "$input"; done; echo "$output"; } | sort >"$output" || exit 1
 echo "end $run $job $PWD" >>"$place/log"

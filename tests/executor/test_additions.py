@@ -119,7 +119,7 @@ def test_what_is_added_after_a_failed_job_never_runs() -> None:
 
 def test_scripts_run_before_and_after_their_job_and_each_counts_once() -> None:
     bench = begin(program(SCRIPTED, workflow(step("s0"), step("s1", "s0"))))
-    scribe = bench.coordinator.transitions = Scribe(bench)
+    scribe = bench.coordinator.scripts.runner = Scribe(bench)
     bench.end(bench.task(""), outputs={"x": 1})
     assert bench.states()["s0"] is State.STAGED_IN
     assert [script.phase for script in scribe.scripts] == ["preprocess"]
@@ -137,7 +137,7 @@ def test_scripts_run_before_and_after_their_job_and_each_counts_once() -> None:
 
 def test_a_failed_script_fails_its_job_and_changes_nothing() -> None:
     bench = begin(program(SCRIPTED, workflow(step("s0"))))
-    scribe = bench.coordinator.transitions = Scribe(bench)
+    scribe = bench.coordinator.scripts.runner = Scribe(bench)
     bench.end(bench.task(""), outputs={"x": 1})
     scribe.end()
     bench.end(bench.task("s0"))
@@ -148,7 +148,7 @@ def test_a_failed_script_fails_its_job_and_changes_nothing() -> None:
 
 def test_a_script_that_closes_a_cycle_fails_its_job() -> None:
     bench = begin(program(SCRIPTED, workflow(step("s0"))))
-    scribe = bench.coordinator.transitions = Scribe(bench)
+    scribe = bench.coordinator.scripts.runner = Scribe(bench)
     bench.end(bench.task(""), outputs={"x": 1})
     scribe.end(change=DagChange((new("a", -2), new("b", -1))))
     assert bench.states() == {"": State.JOB_FINISHED, "s0": State.FAILED}
@@ -157,7 +157,7 @@ def test_a_script_that_closes_a_cycle_fails_its_job() -> None:
 
 def test_a_stopped_run_ends_its_scripts() -> None:
     bench = begin(program(SCRIPTED, workflow(step("s0"))))
-    bench.coordinator.transitions = Scribe(bench)
+    bench.coordinator.scripts.runner = Scribe(bench)
     bench.end(bench.task(""), outputs={"x": 1})
     bench.coordinator.stop()
     assert bench.coordinator.done.is_set()
@@ -165,7 +165,7 @@ def test_a_stopped_run_ends_its_scripts() -> None:
 
 def test_an_attempt_after_a_timeout_gets_more_time() -> None:
     bench = idle()
-    bench.coordinator._retry = RetryPolicy(retries=2, time_factor=3)
+    bench.coordinator._endings.retry = RetryPolicy(retries=2, time_factor=3)
     bench.coordinator.change(DagChange((new("a", wall_seconds=10),)))
     limits = []
     for ending in ("timeout", "failed", "done"):

@@ -29,7 +29,8 @@ from cwlbalsam.cwl.records import (
     WorkflowProcess,
 )
 from cwlbalsam.cwl.tasks import Outcome, Task
-from cwlbalsam.executor.coordinator import MAX_LOSSES, Coordinator
+from cwlbalsam.executor.coordinator import Coordinator
+from cwlbalsam.executor.endings import MAX_LOSSES
 from cwlbalsam.executor.events import Event, JobEnded, JobsAdded, JobStarted
 from cwlbalsam.jobs.model import Changes, RunRecord, State
 from cwlbalsam.jobs.states import FINAL
@@ -288,7 +289,7 @@ def test_a_scatter_runs_its_jobs_and_gathers_them_in_order() -> None:
     assert [msgspec.msgpack.decode(task.inputs["in0"]) for task in bench.waiting.values()] == list("abc")
     run_all(bench, seed=3)
     assert bench.outputs() == {"many": ["many[0]", "many[1]", "many[2]"]}
-    assert not bench.coordinator._elements._split, "a scatter that has ended holds no elements"
+    assert not bench.coordinator._books.elements._split, "a scatter that has ended holds no elements"
     added = sum(event.count for event in bench.watcher.events if isinstance(event, JobsAdded))
     assert added == sum(isinstance(event, JobEnded) for event in bench.watcher.events) == 3
 
@@ -379,7 +380,7 @@ def test_a_store_that_cannot_be_written_ends_the_run_instead_of_hanging_it(momen
     def write(changes: Changes) -> None:
         next(writes, None)
 
-    bench.coordinator._write = write
+    bench.coordinator.commits.write = write
     for _ in range(3):
         for task in list(bench.waiting.values()):
             bench.end(task, outputs={"x": 1, "out": 1})

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from cwlbalsam.cwl.places import HERE
+from cwlbalsam.cwl.places import HERE, location_at
 from cwlbalsam.errors import JobError
-from cwlbalsam.executor.wanted import Wanted, expected_replica
+from cwlbalsam.executor.wanted import TransferFailed, Wanted, expected_replica
 from cwlbalsam.executor.whereabouts import Ground, Whereabouts
 from cwlbalsam.jobs.replicas import Catalogue, Replica
-from cwlbalsam.sites.transfers.base import Endpoint
+from cwlbalsam.sites.transfers.base import Endpoint, Trouble
 
 
 class Remembering:
@@ -129,3 +129,24 @@ def test_sizes_tell_where_most_is(files: Whereabouts) -> None:
     values = [a_file("site://a/x", size=5), a_file("site://b/y", size=7), [a_file("site://a/z", size=4)]]
     assert files.sizes(values) == {"a": 9, "b": 7}
     asyncio.run(files.bring([]))
+
+
+def test_what_is_gone_at_a_site_has_the_name_that_the_run_knows(files: Whereabouts) -> None:
+    (wanted,) = translated(files, "b", a_file("site://a/work/a/runs/r/jobs/0/1/x")).values()
+    found = files.locations_back("b", [location_at(HERE, wanted.path), "file:///work/b/runs/r/jobs/0/2/y"])
+    assert found == ("site://a/work/a/runs/r/jobs/0/1/x", "site://b/work/b/runs/r/jobs/0/2/y")
+
+
+def test_all_that_no_site_has_is_told_at_once(tmp_path: Path) -> None:
+    class Failing(Remembering):
+        async def bring(self, wanted: Sequence[Wanted]) -> list[Any]:
+            troubles = (Trouble.MISSING, Trouble.CUT, Trouble.MISSING)
+            return [TransferFailed(one, trouble, "no") for one, trouble in zip(wanted, troubles, strict=True)]
+
+    mover: Any = Failing()
+    grounds = {place: Ground(Endpoint(site=place or "local", root="/"), f"/{place}") for place in (HERE, "a", "b")}
+    files = Whereabouts(grounds, Catalogue(), mover)
+    wanted = translated(files, "b", [a_file(f"site://a/a/jobs/0/{number}/x") for number in range(3)])
+    with pytest.raises(TransferFailed, match="cannot be brought to site b: no") as raised:
+        asyncio.run(files.bring(list(wanted.values())))
+    assert raised.value.missing == ("site://a/a/jobs/0/0/x", "site://a/a/jobs/0/2/x")
