@@ -16,7 +16,7 @@ from benchmarks.planner import rivals
 from benchmarks.planner.page import Cell, Page, measured
 from benchmarks.planner.workloads import make_ensemble, read_workflow
 from cwlbalsam.jobs.batch import Queue
-from cwlbalsam.planner.pilots import Limits
+from cwlbalsam.planner.pilot_actions import Limits
 from cwlbalsam.planner.queues.machine import Machine
 from cwlbalsam.planner.queues.requests import Request
 from cwlbalsam.planner.simulate.campaign import Campaign, Outcome, Policy, Rhythm

@@ -10,7 +10,8 @@ import msgspec
 
 from cwlbalsam.jobs.batch import MachineState, Queue
 from cwlbalsam.planner.packing import Demand, node_seconds
-from cwlbalsam.planner.pilots import Action, Cancel, Kind, Limits, Submit, decide
+from cwlbalsam.planner.pilot_actions import Action, Cancel, Kind, Limits, Submit
+from cwlbalsam.planner.pilots import decide
 from cwlbalsam.planner.queues.profile import windows
 from cwlbalsam.planner.simulate.campaign import Policy, Situation
 from cwlbalsam.planner.simulate.work import Task, upward_ranks

@@ -5,7 +5,8 @@ from hypothesis import strategies as st
 
 from cwlbalsam.jobs.batch import BatchJob, BatchState, MachineState, Queue
 from cwlbalsam.planner.packing import Demand, Thrift
-from cwlbalsam.planner.pilots import Action, Cancel, Failed, Kind, Limits, Pilot, Submit, decide
+from cwlbalsam.planner.pilot_actions import Action, Cancel, Failed, Kind, Limits, Pilot, Submit
+from cwlbalsam.planner.pilots import decide
 from cwlbalsam.planner.queues.profile import windows
 
 NOW = 1000.0

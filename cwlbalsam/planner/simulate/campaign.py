@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from cwlbalsam.jobs.batch import MachineState
 from cwlbalsam.planner.packing import Demand
-from cwlbalsam.planner.pilots import Action, Cancel, Failed, Kind, Pilot, Submit
+from cwlbalsam.planner.pilot_actions import Action, Cancel, Failed, Kind, Pilot, Submit
 from cwlbalsam.planner.queues.machine import Change, Machine
 from cwlbalsam.planner.queues.requests import Request
 from cwlbalsam.planner.simulate.work import Noise, Order, Ready, Task, upward_ranks

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from cwlbalsam.jobs.batch import Queue
 from cwlbalsam.planner.packing import node_seconds
-from cwlbalsam.planner.pilots import Action, Cancel, Kind, Limits, Submit, decide
+from cwlbalsam.planner.pilot_actions import Action, Cancel, Kind, Limits, Submit
+from cwlbalsam.planner.pilots import decide
 from cwlbalsam.planner.queues.machine import Machine
 from cwlbalsam.planner.queues.requests import Request
 from cwlbalsam.planner.simulate import campaign
