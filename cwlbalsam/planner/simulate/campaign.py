@@ -26,6 +26,7 @@ class Situation(Struct, frozen=True, kw_only=True):
     unfinished: int
 
 
+DAY = 86_400.0
 Policy = Callable[[Situation], Sequence[Action]]
 
 
@@ -78,7 +79,10 @@ class _States(Mapping[str, MachineState]):
 
 
 class _Live(Struct):
-    """A pilot as the simulation knows it. tasks: that run in it, by number, with the serial number of their end."""
+    """A pilot as the simulation knows it. tasks: that run in it, by number, with the serial number of their end.
+
+    tried: nothing that is ready fits into what is free, as long as none has become ready since.
+    """
 
     pilot: Pilot
     request: Request
@@ -86,6 +90,7 @@ class _Live(Struct):
     ends: float = inf
     free: int = 0
     idle_since: float = inf
+    tried: int = -1
     tasks: dict[int, int] = {}
 
 
@@ -115,6 +120,7 @@ class Campaign:
         for number, task in enumerate(tasks):
             for parent in set(task.parents):
                 self._children[parent].append(number)
+        self._added = 0
         self._attempts = [0] * len(tasks)
         self._unfinished = len(tasks)
         self._live: dict[str, _Live] = {}
@@ -190,6 +196,7 @@ class Campaign:
     def _take_back(self, action: Cancel) -> None:
         pilot = self._live[action.pilot].pilot
         if pilot.kind is Kind.HOLE and not pilot.started:
+            self._failed = [one for one in self._failed if self.now - one.time < DAY]
             self._failed.append(
                 Failed(site=pilot.site, nodes=pilot.nodes, wall_seconds=pilot.wall_seconds, time=self.now)
             )
@@ -233,12 +240,13 @@ class Campaign:
                 self._give_work(live)
 
     def _give_work(self, live: _Live) -> None:
-        while live.free:
+        while live.free and live.tried != self._added:
             left = live.ends - self.now
             number = self._ready[live.pilot.site].take(live.free, left)
             if number is None:
                 number = self._ready[""].take(live.free, left)
             if number is None:
+                live.tried = self._added  # less time is left later
                 break
             seconds, good = self._noise.actual(number, self._tasks[number], self._attempts[number])
             self._attempts[number] += 1
@@ -259,6 +267,7 @@ class Campaign:
             return
         del live.tasks[number]
         live.free += self._tasks[number].nodes
+        live.tried = -1
         if not good:
             self._add_ready(number)
             return
@@ -271,6 +280,7 @@ class Campaign:
 
     def _add_ready(self, number: int) -> None:
         self._ready[self._bound.get(number, "")].add(number)
+        self._added += 1
         self._changed = True
 
     def _drop(self, name: str) -> None:
