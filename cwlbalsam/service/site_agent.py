@@ -67,7 +67,7 @@ async def serve_site(home: Home, told: Site) -> None:
     guests = SiteGuests(home, site, work_folder(home, told).resolve())
     agent = Agent(check=check, launching=launching, changed=changed, order=ORDERS[site.order], guests=guests)
     batch = BatchSystem(ask.Site(scheduler=SCHEDULERS[site.scheduler.kind]), _form(site))
-    pilots = Pilots(agent, batch, work_folder(home, told) / "pilots", limits, _pilot_file(site, limits("")))
+    pilots = Pilots(agent, batch, work_folder(home, told) / "pilots", limits, _pilot_file(site, limits("")), seen.state)
     await pilots.recover()
     door = listening_socket()
     pilots.listen_at(addresses(door.getsockname()[1]))
