@@ -139,8 +139,10 @@ class _Decision:
         for window in windows_in(profile, state):
             nodes, seconds = self._believed(site, window)
             nodes = int(min(nodes, self.nodes[site]))
-            seconds = min(self._within(seconds), self.budget[site] / max(nodes, 1))
-            least = queues[window.queue].min_nodes
+            queue = queues[window.queue]
+            lasts = profile.lasts(window.nodes, self.now) - self.now
+            seconds = min(self._within(lasts, queue), self.budget[site] / max(nodes, 1))
+            least = queue.min_nodes
             if nodes < least or seconds < limits.least_seconds:
                 continue
             if nodes * seconds < worth:
@@ -150,11 +152,12 @@ class _Decision:
                 best = site, window, shape
         return best
 
-    def _within(self, seconds: float) -> float:
-        """What a pilot may ask for in a hole that lasts so long."""
+    def _within(self, seconds: float, queue: Queue) -> float:
+        """What a pilot of this queue may ask for in a hole that lasts so long."""
         limits = self.limits
-        if seconds > limits.longest_seconds + limits.margin_seconds:
-            return limits.longest_seconds
+        longest = min(queue.max_wall_seconds or inf, limits.longest_seconds)
+        if seconds >= longest + limits.margin_seconds:
+            return longest
         seconds -= limits.margin_seconds
         return seconds - seconds % limits.grain_seconds if limits.grain_seconds else seconds
 
@@ -162,9 +165,9 @@ class _Decision:
         """The longest wall time with which so many nodes are still free from `start` on."""
         if not self.limits.stretch:
             return wall
-        longest = next((queue.max_wall_seconds for queue in self.machines[site].queues if queue.name == name), 0) or inf
-        seconds = self._within(profile.lasts(nodes, start) - start)
-        return max(wall, min(seconds, longest, self.budget[site] / nodes))
+        queue = next(queue for queue in self.machines[site].queues if queue.name == name)
+        seconds = self._within(profile.lasts(nodes, start) - start, queue)
+        return max(wall, min(seconds, self.budget[site] / nodes))
 
     def _believed(self, site: str, window: Window) -> tuple[int, float]:
         """A hole, but no more than half of the nodes that could not be had lately for that time."""
