@@ -23,12 +23,12 @@ from benchmarks.planner.page import RESULTS, Cell, Page, data_option
 
 INSTANTS = 50
 ROOT = Path(__file__).resolve().parents[2]
-CODE = (
-    *(f"benchmarks/planner/{name}.py" for name in ("instants", "rivals", "workloads")),
-    *(f"cwlbalsam/planner/{name}.py" for name in ("packing", "pilot_actions", "pilots")),
-    *(f"cwlbalsam/planner/queues/{name}.py" for name in ("easy", "machine", "profile", "requests")),
-    *(f"cwlbalsam/planner/simulate/{name}.py" for name in ("campaign", "load", "swf", "work")),
-)
+CODE = {
+    "benchmarks/planner": ("instants", "rivals", "workloads"),
+    "cwlbalsam/planner": ("packing", "pilot_actions", "pilots"),
+    "cwlbalsam/planner/queues": ("easy", "machine", "profile", "requests"),
+    "cwlbalsam/planner/simulate": ("campaign", "load", "others", "policies", "situation", "swf", "work"),
+}
 """What the numbers come from."""
 COLUMNS = [
     "work",
@@ -101,7 +101,8 @@ def _keep(running: set[Future[list[Run]]], folder: Path) -> None:
 
 
 def _digest() -> str:
-    return hashlib.sha256(b"\0".join((ROOT / path).read_bytes() for path in CODE)).hexdigest()[:12]
+    files = [ROOT / folder / f"{name}.py" for folder, names in CODE.items() for name in names]
+    return hashlib.sha256(b"\0".join(path.read_bytes() for path in files)).hexdigest()[:12]
 
 
 def _page(runs: Sequence[Run], instants: int) -> Page:

@@ -12,8 +12,11 @@ from cwlbalsam.jobs.batch import Queue
 from cwlbalsam.planner.pilot_actions import Limits
 from cwlbalsam.planner.queues.machine import Machine
 from cwlbalsam.planner.queues.requests import Request
-from cwlbalsam.planner.simulate.campaign import Campaign, Outcome, Policy, Rhythm
+from cwlbalsam.planner.simulate import policies
+from cwlbalsam.planner.simulate.campaign import Campaign, Outcome, Rhythm
 from cwlbalsam.planner.simulate.load import make_load
+from cwlbalsam.planner.simulate.others import others_waits
+from cwlbalsam.planner.simulate.situation import Policy
 from cwlbalsam.planner.simulate.work import Noise, Task
 from cwlbalsam.service.simulate import read_log
 
@@ -49,7 +52,7 @@ class Site(Struct):
 def compare_at(number: int, machines: Mapping[str, Machine], workflow: Path) -> list[Run]:
     """All policies with an ensemble and with this workflow."""
     works = {"ensemble": make_ensemble(NODE_HOURS, number), "workflow": read_workflow(workflow)}
-    alone = _waits({name: machine.fork() for name, machine in machines.items()}, machines)
+    alone = others_waits({name: machine.fork() for name, machine in machines.items()}, machines, AFTER_DAYS)
     return [run for name, tasks in works.items() for run in _compare(name, tasks, machines, number, alone)]
 
 
@@ -98,21 +101,21 @@ def _plans(
 ) -> dict[str, tuple[Policy, Mapping[int, str] | None]]:
     """Policies by name, with the sites to which they bind the tasks, if they do."""
     plans: dict[str, tuple[Policy, Mapping[int, str] | None]] = {
-        OURS: (rivals.ours(Limits()), None),
-        "a batch job a job": (rivals.a_batch_job_a_job, None),
+        OURS: (policies.ours(Limits()), None),
+        "a batch job a job": (policies.a_batch_job_a_job, None),
         "largest window (Balsam)": (rivals.largest_window, None),
-        "HEFT without queues": (rivals.one_batch_job(0.5), rivals.bind_by_heft(tasks, queues, seed)),
-        "random": (rivals.one_batch_job(0.5), rivals.bind_at_random(tasks, queues, seed)),
-        "round robin": (rivals.one_batch_job(0.5), rivals.bind_in_turn(tasks, queues, seed)),
+        "HEFT without queues": (policies.one_batch_job(0.5), rivals.bind_by_heft(tasks, queues, seed)),
+        "random": (policies.one_batch_job(0.5), rivals.bind_at_random(tasks, queues, seed)),
+        "round robin": (policies.one_batch_job(0.5), rivals.bind_in_turn(tasks, queues, seed)),
     }
     work = sum(task.nodes * task.seconds for task in tasks)
     for site, queue in queues.items():
         if work > HOPELESS_SECONDS * queue.nodes:
             continue
         there = dict.fromkeys(range(len(tasks)), site)
-        plans[f"{site} alone, a batch job a job"] = rivals.only(site, rivals.a_batch_job_a_job), None
+        plans[f"{site} alone, a batch job a job"] = rivals.only(site, policies.a_batch_job_a_job), None
         for share in SHARES:
-            plans[f"one large batch job, {share:g} of {site}"] = rivals.one_batch_job(share), there
+            plans[f"one large batch job, {share:g} of {site}"] = policies.one_batch_job(share), there
     return plans
 
 
@@ -124,22 +127,5 @@ def _compare(
     for name, (policy, bound) in _plans(tasks, queues, instant).items():
         forks = {site: machine.fork() for site, machine in machines.items()}
         outcome = Campaign(forks, tasks, policy, Noise(seed=instant), bound=bound, rhythm=RHYTHM).run()
-        runs.append(Run(work, name, instant, outcome, _waits(forks, machines), alone))
+        runs.append(Run(work, name, instant, outcome, others_waits(forks, machines, AFTER_DAYS), alone))
     return runs
-
-
-def _waits(forks: Mapping[str, Machine], machines: Mapping[str, Machine]) -> dict[float, float]:
-    """The mean wait of others, those who wait at the instant and who come within so many days after it, by days."""
-    sums = dict.fromkeys(AFTER_DAYS, 0.0)
-    counts = dict.fromkeys(AFTER_DAYS, 0)
-    for name, fork in forks.items():
-        before = machines[name]
-        everybody = [*before.rules.queue, *before.coming(max(AFTER_DAYS) * 86_400)]
-        for request in everybody:
-            while request.id not in fork.starts:
-                fork.advance(max(fork.next_time(), fork.now + 86_400))
-            for days in AFTER_DAYS:
-                if request.submitted <= before.now + days * 86_400:
-                    sums[days] += fork.starts[request.id] - request.submitted
-                    counts[days] += 1
-    return {days: sums[days] / counts[days] for days in AFTER_DAYS}
