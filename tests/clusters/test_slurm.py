@@ -174,16 +174,19 @@ steps:
       requirements: {ToolTimeLimit: {timelimit: 60}, ResourceRequirement: {coresMin: 4}}
       inputs: {number: int}
       baseCommand: hostname
-      stdout: $(inputs.number)
+      stdout: where
       outputs: {where: stdout}
     in: {number: numbers}
     out: [where]
 outputs: {where: {type: "File[]", outputSource: each/where}}
 """)
-    place.call("run", "--site", "cluster", "--outdir", place.out, tool, timeout=90)
-    states = dict(line.split() for line in cluster.call("squeue", "-h", "-o", "%i %T").splitlines())
-    assert (states[running], states[waiting]) == ("RUNNING", "PENDING")
-    (pilot,) = place.batch_ids()
-    size, limit = cluster.call("squeue", "-h", "-o", "%D %l", "-j", pilot).split()
-    assert (size, limit) == ("2", "4:00")
+    try:
+        place.call("run", "--site", "cluster", "--outdir", place.out, tool, timeout=90)
+        states = dict(line.split() for line in cluster.call("squeue", "-h", "-o", "%i %T").splitlines())
+        assert (states[running], states[waiting]) == ("RUNNING", "PENDING")
+        (pilot,) = place.batch_ids()
+        size, limit = cluster.call("squeue", "-h", "-o", "%D %l", "-j", pilot).split()
+        assert (size, limit) == ("2", "4:00")
+    finally:
+        cluster.call("scancel", running, waiting)
     assert "2 nodes asked for: 2 nodes are free now for" in place.said.read_text()
