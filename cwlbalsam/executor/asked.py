@@ -2,18 +2,25 @@
 
 import asyncio
 import contextlib
+import shutil
 from pathlib import Path
 
 from msgspec import Struct
 
 from cwlbalsam.cwl.tasks import PilotKind
-from cwlbalsam.executor.batch import OUTPUT
+from cwlbalsam.executor.batch import OUTPUT, BatchSystem
 from cwlbalsam.executor.pilot import PilotFile
 from cwlbalsam.executor.wires.spool import SpoolWire
 from cwlbalsam.executor.wires.tcp import TcpWire
+from cwlbalsam.jobs.batch import BatchState
 from cwlbalsam.planner.pilot_actions import Kind
 
 BATCH_FILE = "batch_id"
+GRACE_SECONDS = 12.0
+"""What workers take to end once nobody is left to tell them anything."""
+RECOVER_SECONDS = 0.5
+WAITING = {BatchState.QUEUED, BatchState.HELD}
+LIVE = {*WAITING, BatchState.RUNNING}
 
 
 class Asked(Struct, eq=False):
@@ -40,7 +47,25 @@ class Asked(Struct, eq=False):
     cancelled: bool = False
 
 
-def batch_id_of(folder: Path) -> str:
+async def end_leftovers(batch: BatchSystem, folder: Path) -> None:
+    """Of pilots in this folder, which nobody watches any more. Raises UserError if the scheduler cannot be asked."""
+    left = {pilot: _batch_id(pilot) for pilot in folder.glob("*/") if (pilot / "pilot.json").exists()}
+    alive = await _alive(batch, [batch_id for batch_id in left.values() if batch_id])
+    if alive:
+        await batch.cancel(alive)
+        while await _alive(batch, alive):
+            await asyncio.sleep(RECOVER_SECONDS)
+        await asyncio.sleep(GRACE_SECONDS)
+    for pilot in left:
+        shutil.rmtree(pilot, ignore_errors=True)
+
+
+async def _alive(batch: BatchSystem, batch_ids: list[str]) -> list[str]:
+    states = await batch.states(batch_ids) if batch_ids else {}
+    return [batch_id for batch_id in batch_ids if states.get(batch_id) in LIVE]
+
+
+def _batch_id(folder: Path) -> str:
     with contextlib.suppress(OSError):
         return (folder / BATCH_FILE).read_text().strip()
     return ""

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from cwlbalsam.cwl.tasks import ANY_PILOT, PilotKind
 from cwlbalsam.errors import UserError
 from cwlbalsam.executor.agent import Agent
-from cwlbalsam.executor.asked import BATCH_FILE, Asked, batch_id_of, last_words
+from cwlbalsam.executor.asked import BATCH_FILE, GRACE_SECONDS, LIVE, WAITING, Asked, end_leftovers, last_words
 from cwlbalsam.executor.backlog import demands_of
 from cwlbalsam.executor.batch import BatchSystem
 from cwlbalsam.executor.dispatch import Waiting
@@ -36,18 +36,13 @@ SETTLE_SECONDS = 0.02
 POLL_SECONDS = 3.0
 LOST_SECONDS = 8.0
 """A launcher that is silent for so long makes us ask the scheduler."""
-GRACE_SECONDS = 12.0
-"""What workers take to end once nobody is left to tell them anything."""
 SURE_SECONDS = SILENCE_SECONDS + GRACE_SECONDS
 """After the last word of a launcher whose batch job has ended: even a node that was only cut off has ended its jobs."""
-RECOVER_SECONDS = 0.5
 MAX_FAILURES = 5
 """One after the other: of submissions, and of pilots none of whose nodes was ever up."""
 NO_CALL = "ended before its launcher called"
 NO_NODE = "ended before one of its nodes was up"
 BY_FILES = "and speaks by files, since it does not reach the agent by TCP"
-WAITING = {BatchState.QUEUED, BatchState.HELD}
-LIVE = {*WAITING, BatchState.RUNNING}
 
 
 class Pilots:
@@ -102,20 +97,7 @@ class Pilots:
 
     async def recover(self) -> None:
         """End what an agent before us has left: no run is served before nothing of it can live any more."""
-        left = {folder: batch_id_of(folder) for folder in self._folder.glob("*/") if (folder / "pilot.json").exists()}
-        alive = await self._alive([batch_id for batch_id in left.values() if batch_id])
-        if alive:
-            await self._batch.cancel(alive)
-            while await self._alive(alive):
-                await asyncio.sleep(RECOVER_SECONDS)
-            await asyncio.sleep(GRACE_SECONDS)
-        for folder in left:
-            shutil.rmtree(folder, ignore_errors=True)
-
-    async def _alive(self, batch_ids: list[str]) -> list[str]:
-        """Raises UserError if the scheduler cannot be asked."""
-        states = await self._batch.states(batch_ids) if batch_ids else {}
-        return [batch_id for batch_id in batch_ids if states.get(batch_id) in LIVE]
+        await end_leftovers(self._batch, self._folder)
 
     async def step(self) -> None:
         self._look_for_spools()
