@@ -89,7 +89,9 @@ def test_a_free_machine_gets_one_pilot_of_the_nodes_that_are_needed_in_the_first
     agent, slurm = FakeAgent(waiting(10)), FakeSlurm(nodes("idle", "idle", "idle", "idle"))
     asyncio.run(pilots_of(tmp_path, agent, slurm).step())
     assert asked(slurm) == [("3", "01:00:00")]
-    assert agent.notices == ["pilot 1: 3 nodes asked for: 4 nodes are free now; 3 jobs fill 100% of this part"]
+    assert agent.notices == [
+        "pilot 1: 3 nodes asked for: 4 nodes are free now for 3600 s; 3 jobs fill 100% of this part"
+    ]
 
 
 def test_what_is_coming_is_not_asked_for_again(tmp_path: Path) -> None:
