@@ -197,11 +197,14 @@ class _Decision:
                     and nodes <= self.nodes[site]
                     and self._room(site, state)
                 ):
-                    reason = f"a place in line: as the queue is now it starts in {start - self.now:.0f} s at the latest"
+                    reason = f"a place in line: as the queue is now it starts {self._latest(start)}"
                     self._submit(site, queue, Kind.LINE, nodes, asks, reason)
                     waits.append(self.pilots[-1])
                     alike += 1
                     work -= nodes * wall
+
+    def _latest(self, start: float) -> str:
+        return f"in {start - self.now:.0f} s at the latest" if start < inf else "at a time that nobody knows"
 
     def _ask_for_one(self, left: Sequence[Demand]) -> None:
         """Work that is worth no pilot has to be done all the same: by the one that has done with a job first."""

@@ -90,6 +90,9 @@ def test_pilots_wait_in_line_where_no_hole_is_open() -> None:
     assert asked
     assert submits(asked, Kind.LINE) == asked
     assert len({(submit.nodes, submit.wall_seconds) for submit in submits(asked, Kind.LINE)}) > 1
+    assert asked[0].reason.endswith("it starts in 7200 s at the latest")
+    (endless, *_) = decide(NOW, [HOURS], {"here": machine(running(100, inf))}, [], Limits())
+    assert endless.reason.endswith("it starts at a time that nobody knows")
 
 
 def test_the_least_work_is_done_by_somebody() -> None:
