@@ -170,8 +170,8 @@ class Pilots:
         for action in decide_for(kind, time.time(), backlog, state, list(views.values()), limits, failed):
             if isinstance(action, Cancel):
                 await self._take_back(action)
-            else:
-                await self._ask(action.nodes, kind, action.wall_seconds, action.kind, action.reason)
+            elif not await self._ask(action.nodes, kind, action.wall_seconds, action.kind, action.reason):
+                break  # the others would not be taken either
 
     def _has_room(self, limits: PilotLimits) -> bool:
         views = self._views().values()
@@ -189,7 +189,8 @@ class Pilots:
             self._failed[pilot.kind] = [*kept, new]
         self._agent.notify(f"pilot {pilot.batch_id}: taken back: {action.reason}")
 
-    async def _ask(self, nodes: int, kind: PilotKind, wall_seconds: float, why: Kind, reason: str) -> None:
+    async def _ask(self, nodes: int, kind: PilotKind, wall_seconds: float, why: Kind, reason: str) -> bool:
+        """Returns whether the scheduler has taken it."""
         session = uuid4().hex
         folder = self._folder / session[:16]
         folder.mkdir(mode=0o700, parents=True)
@@ -210,11 +211,12 @@ class Pilots:
             self._agent.notify(f"no pilot: {error}")
             if self._failures >= MAX_FAILURES or not self._asked:
                 self._agent.fail_waiting(str(error), lambda task: task.grant.pilot == kind)
-            return
+            return False
         (folder / BATCH_FILE).write_text(pilot.batch_id)
         self._asked[session] = pilot
         self._agent.add_session(session, wire, kind)
         self._agent.notify(f"pilot {pilot.batch_id}: {nodes} node{'s' * (nodes > 1)} asked for: {reason}")
+        return True
 
     def _hear(self, session: str, body: bytes) -> None:
         pilot = self._asked.get(session)
