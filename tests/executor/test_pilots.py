@@ -39,12 +39,15 @@ class FakeAgent:
     def notify(self, text: str) -> None:
         self.notices.append(text)
 
+    def fail_waiting(self, message: str, matches: object = None) -> None:
+        self.notices.append(f"failed: {message}")
+
 
 class FakeSlurm:
-    """Nothing that is submitted starts. nodes: None if sinfo fails."""
+    """Nothing that is submitted starts. nodes: None if sinfo fails. refuses: every batch job."""
 
-    def __init__(self, nodes: str | None) -> None:
-        self.nodes = nodes
+    def __init__(self, nodes: str | None, *, refuses: bool = False) -> None:
+        self.nodes, self.refuses = nodes, refuses
         self.asked: list[str] = []
         self.scripts: list[str] = []
 
@@ -53,7 +56,7 @@ class FakeSlurm:
         self.asked.append(program)
         if program == "sbatch":
             self.scripts.append(Path(command[-1]).read_text())
-            return ask.Answer(0, f"{len(self.scripts)}\n", "")
+            return ask.Answer(1, "", "Invalid account") if self.refuses else ask.Answer(0, f"{len(self.scripts)}\n", "")
         if program == "sinfo":
             return ask.Answer(0, self.nodes, "") if self.nodes is not None else ask.Answer(1, "", "it is down")
         if program == "squeue" and any(word.startswith("--jobs") for word in command):
@@ -65,13 +68,13 @@ def nodes(*states: str) -> str:
     return "".join(f"n{number}|batch*|{state}|1|4|4000|(null)\n" for number, state in enumerate(states))
 
 
-def pilots_of(folder: Path, agent: FakeAgent, slurm: FakeSlurm) -> Pilots:
+def pilots_of(folder: Path, agent: FakeAgent, slurm: FakeSlurm, allowed: PilotLimits = LIMITS) -> Pilots:
     form = BatchRequest(name="", body="", directory="", output="")
     batch = BatchSystem(ask.Site(scheduler=SCHEDULERS["slurm"], run=slurm, pauses=()), form)
     file = PilotFile(
         session="", site="here", scheduler="slurm", starter="srun", python=sys.executable, wall_seconds=3600
     )
-    limits = SiteLimits("here", (NODE,), LIMITS)
+    limits = SiteLimits("here", (NODE,), allowed)
     return Pilots(cast("Agent", agent), batch, folder, lambda _: limits, file)
 
 
@@ -124,3 +127,12 @@ def test_nobody_is_asked_while_nothing_waits(tmp_path: Path) -> None:
     agent, slurm = FakeAgent(), FakeSlurm(nodes("idle"))
     asyncio.run(pilots_of(tmp_path, agent, slurm).step())
     assert slurm.asked == []
+
+
+def test_what_is_refused_is_not_asked_for_again_and_again(tmp_path: Path) -> None:
+    agent, slurm = FakeAgent(waiting(16)), FakeSlurm(nodes(*["idle"] * 4), refuses=True)
+    single = PilotLimits(pilots=4, nodes=4, nodes_per_pilot=1)
+    asyncio.run(pilots_of(tmp_path, agent, slurm, single).step())
+    assert len(slurm.scripts) == 1
+    assert agent.notices[-1].startswith("failed: ")
+    assert not list(tmp_path.iterdir())
