@@ -10,7 +10,7 @@ from statistics import fmean, median
 
 from msgspec import Struct
 
-from cwlbalsam.errors import UserError
+from cwlbalsam.errors import JobError, UserError
 from cwlbalsam.executor.capacity import Machine as Node
 from cwlbalsam.jobs.batch import Queue
 from cwlbalsam.planner.pilot_actions import Limits
@@ -124,7 +124,10 @@ def simulate_document(
     loaded, order, _ = load(document, inputs, options, home)
     check_inputs(loaded.program, order.values, order)
     node = Node(cores=wishes.cores or os.cpu_count() or 1, ram=PLENTY, tmpdir=PLENTY, gpus=1 << 20)
-    expected = expect_local(loaded.program, order.values, node, Constraints())
+    try:
+        expected = expect_local(loaded.program, order.values, node, Constraints())
+    except JobError as error:
+        raise UserError(f"nodes of {node.cores:g} cores are too small: {error}", hint="--cores N: of a node") from error
     tasks = tasks_of(expected.problem)
     if not tasks:
         raise UserError(f"{document} has no job that takes a node", hint="an ExpressionTool runs beside the queues")

@@ -101,3 +101,11 @@ def test_a_log_that_is_none_is_told_with_its_line(document: Path, log: str, word
 def test_an_instant_after_the_end_is_refused(document: Path) -> None:
     with pytest.raises(UserError, match="has ended after"):
         simulate(document, Wishes(machines=MADE, at=1e9))
+
+
+def test_a_job_larger_than_a_node_is_refused(document: Path) -> None:
+    document.write_text(
+        DOCUMENT.replace("inputs: {number: int}", "inputs: {number: int}, hints: {ResourceRequirement: {coresMin: 9}}")
+    )
+    with pytest.raises(UserError, match=r"nodes of 8 cores are too small: .* 9 cores"):
+        simulate(document, Wishes(machines=MADE, cores=8))
