@@ -1,40 +1,35 @@
-"""Time to solution over several sites with queues, by our policy of pilots and by what others do."""
+"""Time to solution over several sites with queues, by our policy of pilots and by what others do.
 
+An instant takes half a minute. What is measured is kept beside the results, an instant a file, for as long as the code
+that made it is the same: whoever is interrupted, or has `--minutes` only, goes on where the last call has stopped.
+"""
+
+import hashlib
 import multiprocessing
 import os
-import random
 import sys
+import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from math import inf
 from pathlib import Path
 from statistics import fmean, median
 
-from msgspec import Struct
+import click
+import msgspec
 
-from benchmarks.planner import rivals
-from benchmarks.planner.page import Cell, Page, measured
-from benchmarks.planner.workloads import make_ensemble, read_workflow
-from cwlbalsam.jobs.batch import Queue
-from cwlbalsam.planner.pilots import Limits
-from cwlbalsam.planner.queues.machine import Machine
-from cwlbalsam.planner.queues.requests import Request
-from cwlbalsam.planner.simulate.campaign import Campaign, Outcome, Policy, Rhythm
-from cwlbalsam.planner.simulate.load import make_load
-from cwlbalsam.planner.simulate.work import Noise, Task
-from cwlbalsam.service.simulate import read_log
+from benchmarks.planner.instants import AFTER_DAYS, OURS, Run, compare_at, moments_of, read_sites
+from benchmarks.planner.page import RESULTS, Cell, Page, data_option
 
 INSTANTS = 50
-NODE_HOURS = 20_000
-DAYS = 340
-AFTER_DAYS = (7.0, 30.0)
-"""Others' waits are compared for those who wait at the instant, or come within so many days after it."""
-HOPELESS_SECONDS = 5 * 86_400.0
-"""A site that would need so long for the work, were it empty, is not tried alone."""
-RHYTHM = Rhythm(longest=20 * 86_400.0)
-MOST_QUEUED = 20
-SHARES = (0.25, 0.5, 1.0)
-OURS = "ours"
+ROOT = Path(__file__).resolve().parents[2]
+CODE = {
+    "benchmarks/planner": ("instants", "rivals", "workloads"),
+    "cwlbalsam/planner": ("packing", "pilot_actions", "pilots"),
+    "cwlbalsam/planner/queues": ("easy", "machine", "profile", "requests"),
+    "cwlbalsam/planner/simulate": ("campaign", "load", "others", "policies", "situation", "swf", "work"),
+}
+"""What the numbers come from."""
 COLUMNS = [
     "work",
     "policy",
@@ -49,8 +44,8 @@ COLUMNS = [
     "cancelled",
 ]
 NOTES = [
-    "50 instants of Theta's and KTH-SP2's year and of a made-up one (1,024 nodes, 80 % load), replayed under EASY;"
-    " at each, an ensemble of 20,000 node-hours (jobs of 1-64 nodes, 5-60 minutes) and one of 12 recorded workflows",
+    "instants of Theta's and KTH-SP2's year and of a made-up one (1,024 nodes, 80 % load), replayed under EASY; at"
+    " each, an ensemble of 20,000 node-hours (jobs of 1-64 nodes, 5-60 minutes) and one of 12 recorded workflows",
     "at every site 20 batch jobs of ours at most; sizes and times within what the log shows that others asked for"
     " (Theta: 128 nodes at least)",
     "run times differ from what is expected by 10 % (log-normal), 1 % of the attempts fail; no transfers",
@@ -61,141 +56,56 @@ NOTES = [
     "*x ours*: ratio of the medians; *median of x ours*: of the ratios at each instant; *wasted*: of the node-hours"
     " held, those that ended in no result; *others*: change of the mean wait of all other users' batch jobs that were"
     " waiting at the instant or came within so many days after it; a run is given up after 20 days",
+    "the policy's defaults were once chosen on 10 instants of these logs; which ones is not recorded"
+    ", so they may be among these",
 ]
 
 
-class Run(Struct):
-    """One campaign. others, alone: the mean wait of the other users with and without us, by days."""
-
-    work: str
-    policy: str
-    instant: int
-    outcome: Outcome
-    others: Mapping[float, float]
-    alone: Mapping[float, float]
-
-
-class Site(Struct):
-    nodes: int
-    load: Sequence[Request]
-    queue: Queue
-
-
-def measure(data: Path, instants: int = INSTANTS) -> Page:
-    sites = _sites(data)
-    workflows = sorted((data / "wfinstances").glob("*.json"))
-    cases = [
-        (number, machines, workflows[number % len(workflows)])
-        for number, machines in enumerate(_moments(sites, instants))
-    ]
-    runs: list[Run] = []
-    with ProcessPoolExecutor(len(os.sched_getaffinity(0)), multiprocessing.get_context("fork")) as pool:
-        for found in pool.map(_instant, cases):
-            runs += found
-            print(f"instant {found[0].instant + 1} of {instants}", file=sys.stderr, flush=True)
-    return _page(runs)
+def measure(data: Path, parts: Path, instants: int, seconds: float, jobs: int) -> Page | None:
+    """parts: folder of the instants that are measured already. Returns nothing if that was not all within the time."""
+    folder = parts / _digest()
+    folder.mkdir(parents=True, exist_ok=True)
+    until = time.monotonic() + seconds
+    missing = [number for number in range(instants) if not (folder / str(number)).exists()]
+    if missing:
+        moments = moments_of(read_sites(data), instants)
+        workflows = sorted((data / "wfinstances").glob("*.json"))
+        cases = ((number, moments[number], workflows[number % len(workflows)]) for number in missing)
+        with ProcessPoolExecutor(jobs, multiprocessing.get_context("fork")) as pool:
+            running: set[Future[list[Run]]] = set()
+            for case in cases:
+                if time.monotonic() >= until:
+                    break
+                running.add(pool.submit(compare_at, *case))
+                if len(running) == jobs:
+                    _keep(running, folder)
+            while running:
+                _keep(running, folder)
+    missing = [number for number in missing if not (folder / str(number)).exists()]
+    if missing:
+        print(f"{instants - len(missing)} of {instants} instants are measured", file=sys.stderr, flush=True)
+        return None
+    runs = [msgspec.msgpack.decode((folder / str(number)).read_bytes(), type=list[Run]) for number in range(instants)]
+    return _page([run for found in runs for run in found], instants)
 
 
-def _instant(case: tuple[int, Mapping[str, Machine], Path]) -> list[Run]:
-    number, machines, workflow = case
-    works = {"ensemble": make_ensemble(NODE_HOURS, number), "workflow": read_workflow(workflow)}
-    alone = _waits({name: machine.fork() for name, machine in machines.items()}, machines)
-    return [run for name, tasks in works.items() for run in _compare(name, tasks, machines, number, alone)]
+def _keep(running: set[Future[list[Run]]], folder: Path) -> None:
+    """Wait for one at least, and write it down."""
+    for done in wait(running, return_when=FIRST_COMPLETED).done:
+        running.remove(done)
+        found = done.result()
+        part = folder / "part"
+        part.write_bytes(msgspec.msgpack.encode(found))
+        part.replace(folder / str(found[0].instant))
+        print(f"instant {found[0].instant}", file=sys.stderr, flush=True)
 
 
-def _sites(data: Path) -> dict[str, Site]:
-    """Limits are what the logs show: the narrowest, widest and longest batch job that anybody asked for."""
-    sites = {}
-    for name, file, nodes in (("theta", "swf/ALCF-Theta-2022.swf.gz", 4360), ("kth", "swf/KTH-SP2-1996.swf.gz", 100)):
-        load = read_log(data / file).requests
-        begin = load[0].submitted
-        sites[name] = _site(nodes, [_shifted(request, begin) for request in load])
-    sites["made"] = _site(1024, make_load(1024, DAYS, 0.8))
-    return sites
+def _digest() -> str:
+    files = [ROOT / folder / f"{name}.py" for folder, names in CODE.items() for name in names]
+    return hashlib.sha256(b"\0".join(path.read_bytes() for path in files)).hexdigest()[:12]
 
 
-def _site(nodes: int, load: Sequence[Request]) -> Site:
-    queue = Queue(
-        name="batch",
-        nodes=nodes,
-        min_nodes=min(request.nodes for request in load),
-        max_nodes=max(request.nodes for request in load),
-        max_wall_seconds=max(request.wall_seconds for request in load),
-        max_queued=MOST_QUEUED,
-    )
-    return Site(nodes, load, queue)
-
-
-def _shifted(request: Request, begin: float) -> Request:
-    return Request(request.id, request.nodes, request.wall_seconds, request.submitted - begin, request.seconds)
-
-
-def _moments(sites: Mapping[str, Site], count: int) -> list[dict[str, Machine]]:
-    """The machines at so many instants, drawn from the middle nine tenths of the year."""
-    dice = random.Random(7)  # noqa: S311 - no secret
-    times = sorted(dice.uniform(0.05, 0.95) * DAYS * 86_400 for _ in range(count))
-    machines = {name: Machine(site.nodes, "easy", site.load, site.queue) for name, site in sites.items()}
-    moments = []
-    for time in times:
-        for machine in machines.values():
-            machine.advance(time)
-        moments.append({name: machine.fork() for name, machine in machines.items()})
-    return moments
-
-
-def _plans(
-    tasks: Sequence[Task], queues: Mapping[str, Queue], seed: int
-) -> dict[str, tuple[Policy, Mapping[int, str] | None]]:
-    """Policies by name, with the sites to which they bind the tasks, if they do."""
-    plans: dict[str, tuple[Policy, Mapping[int, str] | None]] = {
-        OURS: (rivals.ours(Limits()), None),
-        "a batch job a job": (rivals.a_batch_job_a_job, None),
-        "largest window (Balsam)": (rivals.largest_window, None),
-        "HEFT without queues": (rivals.one_batch_job(0.5), rivals.bind_by_heft(tasks, queues, seed)),
-        "random": (rivals.one_batch_job(0.5), rivals.bind_at_random(tasks, queues, seed)),
-        "round robin": (rivals.one_batch_job(0.5), rivals.bind_in_turn(tasks, queues, seed)),
-    }
-    work = sum(task.nodes * task.seconds for task in tasks)
-    for site, queue in queues.items():
-        if work > HOPELESS_SECONDS * queue.nodes:
-            continue
-        there = dict.fromkeys(range(len(tasks)), site)
-        plans[f"{site} alone, a batch job a job"] = rivals.only(site, rivals.a_batch_job_a_job), None
-        for share in SHARES:
-            plans[f"one large batch job, {share:g} of {site}"] = rivals.one_batch_job(share), there
-    return plans
-
-
-def _compare(
-    work: str, tasks: Sequence[Task], machines: Mapping[str, Machine], instant: int, alone: Mapping[float, float]
-) -> list[Run]:
-    queues = {name: machine.queue for name, machine in machines.items()}
-    runs = []
-    for name, (policy, bound) in _plans(tasks, queues, instant).items():
-        forks = {site: machine.fork() for site, machine in machines.items()}
-        outcome = Campaign(forks, tasks, policy, Noise(seed=instant), bound=bound, rhythm=RHYTHM).run()
-        runs.append(Run(work, name, instant, outcome, _waits(forks, machines), alone))
-    return runs
-
-
-def _waits(forks: Mapping[str, Machine], machines: Mapping[str, Machine]) -> dict[float, float]:
-    """The mean wait of others, those who wait at the instant and who come within so many days after it, by days."""
-    sums = dict.fromkeys(AFTER_DAYS, 0.0)
-    counts = dict.fromkeys(AFTER_DAYS, 0)
-    for name, fork in forks.items():
-        before = machines[name]
-        everybody = [*before.rules.queue, *before.coming(max(AFTER_DAYS) * 86_400)]
-        while not all(request.id in fork.starts for request in everybody):
-            fork.advance(max(fork.next_time(), fork.now + 86_400))
-        for request in everybody:
-            for days in AFTER_DAYS:
-                if request.submitted <= before.now + days * 86_400:
-                    sums[days] += fork.starts[request.id] - request.submitted
-                    counts[days] += 1
-    return {days: sums[days] / counts[days] for days in AFTER_DAYS}
-
-
-def _page(runs: Sequence[Run]) -> Page:
+def _page(runs: Sequence[Run], instants: int) -> Page:
     rows: list[list[Cell]] = []
     for work in dict.fromkeys(run.work for run in runs):
         ours = {run.instant: run.outcome.seconds for run in runs if (run.work, run.policy) == (work, OURS)}
@@ -205,7 +115,11 @@ def _page(runs: Sequence[Run]) -> Page:
     for run in runs:
         details.setdefault(run.work, {}).setdefault(run.policy, []).append(round(run.outcome.seconds, 1))
     return Page(
-        title="Time to solution over three sites with queues", columns=COLUMNS, rows=rows, notes=NOTES, details=details
+        title="Time to solution over three sites with queues",
+        columns=COLUMNS,
+        rows=rows,
+        notes=[f"{instants} {NOTES[0]}", *NOTES[1:]],
+        details=details,
     )
 
 
@@ -227,4 +141,14 @@ def _row(work: str, policy: str, runs: Sequence[Run], ours: Mapping[int, float])
     ]
 
 
-main = measured("holes", measure)
+@click.command("holes", help=__doc__)
+@data_option
+@click.option("--results", type=click.Path(path_type=Path), default=RESULTS, help="For the tables.")
+@click.option("--minutes", type=float, default=inf, help="After these no further instant is begun.  [default: all]")
+@click.option("--instants", default=INSTANTS, show_default=True, help="Fewer, for a quick look: they are other ones.")
+@click.option("--jobs", default=len(os.sched_getaffinity(0)), help="Instants at a time.  [default: as there are cores]")
+def main(data: Path, results: Path, minutes: float, instants: int, jobs: int) -> None:
+    page = measure(data, results / "planner-holes.parts" / str(instants), instants, minutes * 60, jobs)
+    if page is not None:
+        page.write("holes", results)
+        click.echo("\n".join(page.table()))

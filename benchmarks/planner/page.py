@@ -53,18 +53,21 @@ class Page(Struct, kw_only=True):
         name.with_suffix(".json").write_bytes(msgspec.json.format(msgspec.json.encode(kept), indent=1) + b"\n")
 
 
+data_option = click.option(
+    "--data",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    envvar="CWLBALSAM_PLANNER_DATA",
+    default="../shared/planner-data",
+    show_default=True,
+    help="Folder of the recorded data; also $CWLBALSAM_PLANNER_DATA.",
+)
+
+
 def measured(experiment: str, measure: Callable[[Path], Page]) -> click.Command:
     """The command of an experiment that needs nothing but the recorded data."""
 
     @click.command(experiment, help=f"Measure {experiment}, print the table and keep it.")
-    @click.option(
-        "--data",
-        type=click.Path(path_type=Path, exists=True, file_okay=False),
-        envvar="CWLBALSAM_PLANNER_DATA",
-        default="../shared/planner-data",
-        show_default=True,
-        help="Folder of the recorded data; also $CWLBALSAM_PLANNER_DATA.",
-    )
+    @data_option
     @click.option("--results", type=click.Path(path_type=Path), default=RESULTS, help="For the tables.")
     def main(data: Path, results: Path) -> None:
         page = measure(data)

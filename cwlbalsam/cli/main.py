@@ -21,7 +21,7 @@ COMMANDS = {
     "deps": ("cwlbalsam.cli.deps", "List the files that a document refers to."),
     "make-template": ("cwlbalsam.cli.make_template", "Write an inputs file to fill in."),
     "test": ("cwlbalsam.cli.test", "Run a suite of tests in the format of cwltest."),
-    "simulate": ("cwlbalsam.cli.simulate", "Simulate a batch machine under a recorded load."),
+    "simulate": ("cwlbalsam.cli.simulate", "Simulate batch machines under load, with a document's jobs."),
     "ls": ("cwlbalsam.cli.ls", "List runs."),
     "show": ("cwlbalsam.cli.show", "Show a run and its steps."),
     "explain": ("cwlbalsam.cli.explain", "Tell why a job waits or failed, and how to try it again."),

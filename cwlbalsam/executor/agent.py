@@ -16,11 +16,11 @@ from uuid import uuid4
 import msgspec
 from msgspec import Struct
 
-from cwlbalsam.cwl.tasks import ANY_PILOT, Grant, Outcome, PilotKind, Task
+from cwlbalsam.cwl.tasks import ANY_PILOT, Outcome, PilotKind, Task
 from cwlbalsam.errors import UserError
 from cwlbalsam.executor.capacity import Capacity
 from cwlbalsam.executor.crew import Crew, by_task
-from cwlbalsam.executor.dispatch import Dispatcher
+from cwlbalsam.executor.dispatch import Dispatcher, Waiting
 from cwlbalsam.executor.frames import Inbox, unpack_outcomes, unpack_reports
 from cwlbalsam.executor.journal import read_journal, read_journals
 from cwlbalsam.executor.messages import (
@@ -153,9 +153,9 @@ class Agent:
 
     # --- what pilots are decided by ---
 
-    def waiting(self) -> Iterable[tuple[Grant, int]]:
+    def waiting(self) -> Iterable[Waiting]:
         """How many tasks no worker has, by what they ask for."""
-        return (pair for run in self.runs.values() for pair in run.dispatcher.waiting_by_grant())
+        return (alike for run in self.runs.values() for alike in run.dispatcher.waiting_alike())
 
     @property
     def is_busy(self) -> bool:

@@ -56,5 +56,10 @@ class BatchSystem(Struct, frozen=True):
     async def cancel(self, batch_ids: Sequence[str]) -> None:
         await ask.cancel(self.site, batch_ids)
 
+    @property
+    def tells(self) -> bool:
+        """Whether it can be asked for everybody's batch jobs."""
+        return bool(self.site.scheduler.jobs_command())
+
     async def machine(self) -> MachineState:
         return await ask.machine(self.site)

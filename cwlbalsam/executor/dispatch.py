@@ -29,6 +29,15 @@ _Kind = tuple[Grant, float]
 """Tasks of one grant and one time limit: where one finds no room, none does."""
 
 
+class Waiting(Struct, frozen=True):
+    """Tasks that are alike and have no room. seconds: that tasks of this grant took lately. 0: nobody knows."""
+
+    grant: Grant
+    wall_seconds: float
+    seconds: float
+    count: int
+
+
 class _Lane(Struct):
     """Tasks of one grant in one worker: as many may run as there are rooms; `sent` are there, `running` ones and some
     `ahead` of their turn."""
@@ -70,9 +79,13 @@ class Dispatcher:
     def count_waiting(self) -> int:
         return sum(map(len, self._waiting.values()))
 
-    def waiting_by_grant(self) -> Iterable[tuple[Grant, int]]:
-        """How many tasks wait, for each grant but that of bookkeeping."""
-        return ((grant, len(heap)) for (grant, _), heap in self._waiting.items() if grant != _NOTHING)
+    def waiting_alike(self) -> Iterable[Waiting]:
+        """How many tasks wait, all but those of bookkeeping."""
+        return (
+            Waiting(grant, wall_seconds, self._seconds.get(grant, 0.0), len(heap))
+            for (grant, wall_seconds), heap in self._waiting.items()
+            if grant != _NOTHING
+        )
 
     def waiting(self) -> Iterable[Task]:
         """Tasks that no worker has, in no order."""

@@ -10,21 +10,25 @@ from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
-from msgspec import Struct
 from msgspec.structs import replace
 
 from cwlbalsam.cwl.tasks import ANY_PILOT, PilotKind
 from cwlbalsam.errors import UserError
 from cwlbalsam.executor.agent import Agent
-from cwlbalsam.executor.batch import OUTPUT, BatchSystem
+from cwlbalsam.executor.asked import BATCH_FILE, GRACE_SECONDS, LIVE, WAITING, Asked, end_leftovers, last_words
+from cwlbalsam.executor.backlog import demands_of
+from cwlbalsam.executor.batch import BatchSystem
+from cwlbalsam.executor.dispatch import Waiting
 from cwlbalsam.executor.links import SILENCE_SECONDS
+from cwlbalsam.executor.machine_watch import MachineWatch
 from cwlbalsam.executor.pilot import AgentFile, PilotFile, write_record
-from cwlbalsam.executor.site_limits import SiteLimits
+from cwlbalsam.executor.pilot_policy import decide_for, site_of
+from cwlbalsam.executor.site_limits import PilotLimits, SiteLimits
 from cwlbalsam.executor.wires.proof import write_token
 from cwlbalsam.executor.wires.spool import SpoolWire
 from cwlbalsam.executor.wires.tcp import TcpWire
-from cwlbalsam.jobs.batch import BatchState
-from cwlbalsam.planner.demand import Demand, PilotView, is_too_wide, nodes_to_ask
+from cwlbalsam.jobs.batch import BatchState, MachineState
+from cwlbalsam.planner.pilot_actions import Cancel, Failed, Kind, Limits, Pilot
 
 TICK_SECONDS = 1.0
 SETTLE_SECONDS = 0.02
@@ -32,44 +36,18 @@ SETTLE_SECONDS = 0.02
 POLL_SECONDS = 3.0
 LOST_SECONDS = 8.0
 """A launcher that is silent for so long makes us ask the scheduler."""
-GRACE_SECONDS = 12.0
-"""What workers take to end once nobody is left to tell them anything."""
 SURE_SECONDS = SILENCE_SECONDS + GRACE_SECONDS
 """After the last word of a launcher whose batch job has ended: even a node that was only cut off has ended its jobs."""
-RECOVER_SECONDS = 0.5
 MAX_FAILURES = 5
 """One after the other: of submissions, and of pilots none of whose nodes was ever up."""
-BATCH_FILE = "batch_id"
 NO_CALL = "ended before its launcher called"
 NO_NODE = "ended before one of its nodes was up"
 BY_FILES = "and speaks by files, since it does not reach the agent by TCP"
-WAITING = {BatchState.QUEUED, BatchState.HELD}
-LIVE = {*WAITING, BatchState.RUNNING}
-
-
-class Asked(Struct, eq=False):
-    """A pilot from its submission to its end. up: its launcher has called. useful: a node of it was up.
-
-    ended: its batch job is gone, since then.
-    """
-
-    file: PilotFile
-    folder: Path
-    nodes: int
-    kind: PilotKind
-    wire: TcpWire | SpoolWire
-    token: bytes
-    reading: asyncio.Task[None] | None = None  # of a spool
-    batch_id: str = ""
-    submitted: float = 0.0
-    up: bool = False
-    useful: bool = False
-    ended: float = 0.0
-    cancelled: bool = False
 
 
 class Pilots:
-    """form: what the files of all pilots have in common. limits: of a queue; "": the site's."""
+    """form: what the files of all pilots have in common. limits: of a queue; "": the site's. state: of the machine,
+    as far as it was told already."""
 
     def __init__(
         self,
@@ -78,6 +56,7 @@ class Pilots:
         folder: Path,
         limits: Callable[[str], SiteLimits],
         form: PilotFile,
+        state: MachineState | None = None,
     ) -> None:
         self._agent = agent
         self._batch = batch
@@ -85,6 +64,8 @@ class Pilots:
         self._limits_of = limits
         self._limits = limits("").pilots
         self._form = form
+        self._machine = MachineWatch(batch.machine if batch.tells else None, state)
+        self._failed: dict[PilotKind, list[Failed]] = {}
         self._asked: dict[str, Asked] = {}  # by session
         self._wake = asyncio.Event()
         self._polled = 0.0
@@ -116,29 +97,16 @@ class Pilots:
 
     async def recover(self) -> None:
         """End what an agent before us has left: no run is served before nothing of it can live any more."""
-        left = {folder: _batch_id(folder) for folder in self._folder.glob("*/") if (folder / "pilot.json").exists()}
-        alive = await self._alive([batch_id for batch_id in left.values() if batch_id])
-        if alive:
-            await self._batch.cancel(alive)
-            while await self._alive(alive):
-                await asyncio.sleep(RECOVER_SECONDS)
-            await asyncio.sleep(GRACE_SECONDS)
-        for folder in left:
-            shutil.rmtree(folder, ignore_errors=True)
-
-    async def _alive(self, batch_ids: list[str]) -> list[str]:
-        """Raises UserError if the scheduler cannot be asked."""
-        states = await self._batch.states(batch_ids) if batch_ids else {}
-        return [batch_id for batch_id in batch_ids if states.get(batch_id) in LIVE]
+        await end_leftovers(self._batch, self._folder)
 
     async def step(self) -> None:
         self._look_for_spools()
         await self._watch()
         self._dismiss_idle()
-        await self._cancel_unwanted()
-        kinds = {grant.pilot for grant, _ in self._agent.waiting()}
+        kinds = {alike.grant.pilot for alike in self._agent.waiting()}
+        kinds |= {pilot.kind for pilot in self._asked.values() if not pilot.up}
         for kind in kinds or {ANY_PILOT}:
-            await self._ask_for(kind)
+            await self._decide(kind)
 
     async def close(self) -> None:
         """Have all launchers leave, and cancel what has not started."""
@@ -155,45 +123,74 @@ class Pilots:
 
     # --- what there is ---
 
-    def _demand(self, kind: PilotKind) -> Demand:
-        cores, tasks, widest = 0.0, 0, 0
-        cores_per_node = self._limits_of(kind.queue).cores_per_node
-        for grant, count in self._agent.waiting():
-            if grant.pilot != kind:
-                continue
-            tasks += count
-            nodes = 1
-            if grant.is_wide:
-                by_node = max(int(cores_per_node / max(grant.cores, 1e-9)), 1)
-                nodes = grant.nodes or -(-grant.ranks // by_node)
-                widest = max(widest, nodes)
-            if nodes == 1:
-                cores += count * (cores_per_node if grant.nodes else grant.cores * max(grant.ranks, 1))
-        return Demand(cores=cores, tasks=tasks, widest=widest)
+    def _waiting(self, kind: PilotKind) -> list[Waiting]:
+        return [alike for alike in self._agent.waiting() if alike.grant.pilot == kind]
 
-    def _views(self, kind: PilotKind, *, others: bool = False) -> list[PilotView]:
-        """Pilots of a kind, or all others."""
+    def _views(self) -> dict[str, Pilot]:
+        """What the policy sees of the pilots that are there or come, by session. Their site: the kind of pilot."""
         sessions = self._agent.sessions
-        return [
-            PilotView(nodes=pilot.nodes, running=bool(sessions[session].nodes))
+        return {
+            session: Pilot(
+                id=pilot.batch_id,
+                site=site_of(pilot.kind),
+                kind=pilot.why,
+                nodes=pilot.nodes,
+                wall_seconds=pilot.file.wall_seconds,
+                submitted=pilot.submitted,
+                started=pilot.started,
+                ready=bool(sessions[session].nodes),
+            )
             for session, pilot in self._asked.items()
-            if not pilot.ended and not sessions[session].leaving and (pilot.kind == kind) is not others
-        ]
+            if not pilot.ended and not pilot.cancelled and not sessions[session].leaving
+        }
 
     # --- asking ---
 
-    async def _ask_for(self, kind: PilotKind) -> None:
-        """What is needed of a kind, within the limits for all together."""
-        allowed, others = self._limits_of(kind.queue), self._views(kind, others=True)
+    async def _decide(self, kind: PilotKind) -> None:
+        """Ask for what is needed of a kind, within the limits for all together; take back what is not."""
+        allowed = self._limits_of(kind.queue)
+        state = self._machine.told
+        if self._waiting(kind) and self._has_room(allowed.pilots):
+            state = await self._machine.look()
+        views, waiting = self._views(), self._waiting(kind)
+        others = [pilot for pilot in views.values() if pilot.site != site_of(kind)]
         limits = replace(
             allowed.pilots,
             pilots=allowed.pilots.pilots - len(others),
             nodes=allowed.pilots.nodes - sum(pilot.nodes for pilot in others),
         )
-        for nodes in nodes_to_ask(self._demand(kind), self._views(kind), limits, allowed.cores_per_node):
-            await self._ask(nodes, kind, limits.wall_seconds)
+        mine = len(views) - len(others)
+        if not waiting and mine < limits.least:
+            room = min(limits.nodes_per_pilot, limits.nodes - sum(pilot.nodes for pilot in views.values()))
+            if room > 0:
+                await self._ask(room, kind, limits.wall_seconds, Kind.LINE, "so many are always kept")
+            return
+        backlog = demands_of(waiting, allowed)
+        failed = self._failed.setdefault(kind, [])
+        for action in decide_for(kind, time.time(), backlog, state, list(views.values()), limits, failed):
+            if isinstance(action, Cancel):
+                await self._take_back(action)
+            elif not await self._ask(action.nodes, kind, action.wall_seconds, action.kind, action.reason):
+                break  # the others would not be taken either
 
-    async def _ask(self, nodes: int, kind: PilotKind, wall_seconds: float) -> None:
+    def _has_room(self, limits: PilotLimits) -> bool:
+        views = self._views().values()
+        return len(views) < limits.pilots and sum(pilot.nodes for pilot in views) < limits.nodes
+
+    async def _take_back(self, action: Cancel) -> None:
+        pilot = next(pilot for pilot in self._asked.values() if pilot.batch_id == action.pilot)
+        with contextlib.suppress(UserError):
+            await self._batch.cancel([pilot.batch_id])
+        pilot.cancelled = True
+        now = time.time()
+        if pilot.why is Kind.HOLE and now - pilot.submitted >= Limits().patience_seconds:
+            kept = [one for one in self._failed[pilot.kind] if now - one.time < Limits().memory_seconds]
+            new = Failed(site=site_of(pilot.kind), nodes=pilot.nodes, wall_seconds=pilot.file.wall_seconds, time=now)
+            self._failed[pilot.kind] = [*kept, new]
+        self._agent.notify(f"pilot {pilot.batch_id}: taken back: {action.reason}")
+
+    async def _ask(self, nodes: int, kind: PilotKind, wall_seconds: float, why: Kind, reason: str) -> bool:
+        """Returns whether the scheduler has taken it."""
         session = uuid4().hex
         folder = self._folder / session[:16]
         folder.mkdir(mode=0o700, parents=True)
@@ -202,7 +199,7 @@ class Pilots:
         write_record(folder / "pilot.json", file)
         write_record(folder / "agent.json", AgentFile(self._addresses))
         wire = TcpWire(partial(self._hear, session), echoes=True)
-        pilot = Asked(file, folder, nodes, kind, wire, token, submitted=time.time())
+        pilot = Asked(file, folder, nodes, kind, why, wire, token, submitted=time.time())
         body = shlex.join([file.python, "-m", "cwlbalsam.executor.launcher", str(folder)])
         try:
             pilot.batch_id = await self._batch.submit(
@@ -214,16 +211,18 @@ class Pilots:
             self._agent.notify(f"no pilot: {error}")
             if self._failures >= MAX_FAILURES or not self._asked:
                 self._agent.fail_waiting(str(error), lambda task: task.grant.pilot == kind)
-            return
+            return False
         (folder / BATCH_FILE).write_text(pilot.batch_id)
         self._asked[session] = pilot
         self._agent.add_session(session, wire, kind)
-        self._agent.notify(f"pilot {pilot.batch_id}: {nodes} node{'s' * (nodes > 1)} asked for")
+        self._agent.notify(f"pilot {pilot.batch_id}: {nodes} node{'s' * (nodes > 1)} asked for: {reason}")
+        return True
 
     def _hear(self, session: str, body: bytes) -> None:
         pilot = self._asked.get(session)
         if pilot is not None and not pilot.up:
             pilot.up = True
+            pilot.started = pilot.started or time.time()
             by_files = f", {BY_FILES}" if isinstance(pilot.wire, SpoolWire) and pilot.file.transport == "auto" else ""
             self._agent.notify(f"pilot {pilot.batch_id}: started after {time.time() - pilot.submitted:.0f} s{by_files}")
         self._agent.hear(session, body)
@@ -260,6 +259,8 @@ class Pilots:
                         await self._batch.cancel([pilot.batch_id])
                     elif state in LIVE:
                         pilot.ended = 0.0
+                        if state is BatchState.RUNNING and not pilot.started:
+                            pilot.started = time.time()
                     elif not pilot.ended:
                         pilot.ended = now
         for session, pilot in list(self._asked.items()):
@@ -275,7 +276,7 @@ class Pilots:
         pilot.wire.hang_up()
         if pilot.reading is not None:
             pilot.reading.cancel()
-        told = _tail(pilot.folder)
+        told = last_words(pilot.folder)
         self._agent.lose_session(session, f"batch job {pilot.batch_id} has ended")
         if not pilot.useful and not pilot.cancelled:
             self._failures += 1
@@ -288,39 +289,17 @@ class Pilots:
 
     def _dismiss_idle(self) -> None:
         """At once if a wide job waits for nodes of one pilot, or one for a pilot of a kind that there is none of."""
-        waiting = {grant.pilot for grant, _ in self._agent.waiting()}
-        is_short = any(is_too_wide(self._demand(kind), self._views(kind)) for kind in waiting)
-        is_short |= any(not self._views(kind) for kind in waiting)
+        widest: dict[PilotKind, int] = {}
+        for alike in self._agent.waiting():
+            kind = alike.grant.pilot
+            nodes = self._limits_of(kind.queue).nodes_of(alike.grant) if alike.grant.is_wide else 1
+            widest[kind] = max(nodes, widest.get(kind, 0))
+        views = self._views().values()
+        is_short = any(
+            all(pilot.nodes < nodes for pilot in views if pilot.site == site_of(kind)) for kind, nodes in widest.items()
+        )
         patience = 0.5 if is_short else self._limits.idle_seconds
         sessions = [(name, session) for name, session in self._agent.sessions.items() if not session.leaving]
         for name, session in sessions[self._limits.least :]:
             if session.nodes and time.monotonic() - session.idle_since > patience:
                 self._agent.dismiss(name)
-
-    async def _cancel_unwanted(self) -> None:
-        """Those that still queue while nothing waits."""
-        if self._limits.least:
-            return
-        wanted = {grant.pilot for grant, _ in self._agent.waiting()}
-        queued = [pilot for pilot in self._asked.values() if not (pilot.up or pilot.cancelled or pilot.kind in wanted)]
-        late = [pilot for pilot in queued if time.time() - pilot.submitted > self._limits.idle_seconds]
-        if late:
-            with contextlib.suppress(UserError):
-                await self._batch.cancel([pilot.batch_id for pilot in late])
-            for pilot in late:
-                pilot.cancelled = True
-
-
-def _batch_id(folder: Path) -> str:
-    with contextlib.suppress(OSError):
-        return (folder / BATCH_FILE).read_text().strip()
-    return ""
-
-
-def _tail(folder: Path) -> str:
-    """Last words of the launcher, and of what started its nodes."""
-    lines: list[str] = []
-    for log in (folder / OUTPUT, *sorted(folder.glob("*.log"))[:1]):
-        with contextlib.suppress(OSError):
-            lines += log.read_text(errors="replace").splitlines()[-5:]
-    return "\n".join(lines)

@@ -5,18 +5,28 @@ The latter is told at submission, not after a night in the queue.
 
 from msgspec import Struct
 
-from cwlbalsam.cwl.tasks import Task
+from cwlbalsam.cwl.tasks import Grant, Task
 from cwlbalsam.errors import JobError, did_you_mean
 from cwlbalsam.executor.capacity import Capacity, Machine
 from cwlbalsam.executor.placement import of_ranks, ranks_on
 from cwlbalsam.jobs.batch import MachineState, NodeShape, Queue
-from cwlbalsam.planner.demand import PilotLimits
 from cwlbalsam.sites.site import NodeSettings, Site
 
 ENOUGH = float(1 << 40)
 USUAL_NODES = 16
 USUAL_WALL_SECONDS = 3600.0
 USUAL_IDLE_SECONDS = 60.0
+
+
+class PilotLimits(Struct, frozen=True, kw_only=True):
+    """pilots, nodes: at once, of one user's agent; least: pilots, even when nothing waits. wall_seconds: of each."""
+
+    least: int = 0
+    pilots: int = 4
+    nodes: int = 4
+    nodes_per_pilot: int = 4
+    wall_seconds: float = 3600.0
+    idle_seconds: float = 60.0
 
 
 class SiteLimits(Struct, frozen=True):
@@ -60,9 +70,19 @@ class SiteLimits(Struct, frozen=True):
             return node.fits(task.grant)
         return ranks_on(node, task.grant) * (task.grant.nodes or self.pilots.nodes_per_pilot) >= task.grant.ranks
 
-    @property
-    def cores_per_node(self) -> float:
-        return max((shape.cores for shape in self.shapes), default=1.0)
+    def share_of_node(self, grant: Grant) -> float:
+        """Of the largest node's cores, memory or GPUs, what a task takes most of; more than 1 if it takes several."""
+        ranks = max(grant.ranks, 1)
+        cores, gpus = (max((getattr(shape, name) for shape in self.shapes), default=0.0) for name in ("cores", "gpus"))
+        ram = max((shape.ram for shape in self.shapes), default=ENOUGH)
+        return max(grant.cores * ranks / (cores or 1.0), grant.ram / ram, grant.gpus * ranks / gpus if gpus else 0.0)
+
+    def nodes_of(self, grant: Grant) -> int:
+        """How many nodes an MPI job needs."""
+        if grant.nodes:
+            return grant.nodes
+        cores = max((shape.cores for shape in self.shapes), default=1.0)
+        return -(-grant.ranks // max(int(cores / max(grant.cores, 1e-9)), 1))
 
 
 def limits_of(site: Site, state: MachineState | None, name: str = "") -> SiteLimits:

@@ -7,86 +7,12 @@ as large is tried there for a while.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from enum import Enum
 from math import inf
 
-from msgspec import Struct
-
 from cwlbalsam.jobs.batch import MachineState, Queue, Window
-from cwlbalsam.planner.packing import Demand, Shape, Thrift, best_shape, fill, node_seconds, order, without
+from cwlbalsam.planner.packing import Demand, Shape, best_shape, fill, node_seconds, order, without
+from cwlbalsam.planner.pilot_actions import Action, Cancel, Failed, Kind, Limits, Pilot, Submit
 from cwlbalsam.planner.queues.profile import Profile, filled, windows_in
-
-
-class Kind(Enum):
-    """Why a pilot was asked for: a hole that was seen, or a place in line."""
-
-    HOLE = "hole"
-    LINE = "line"
-
-
-class Pilot(Struct, frozen=True, kw_only=True):
-    """One of ours. started: 0.0 while it waits."""
-
-    id: str
-    site: str
-    kind: Kind
-    nodes: int
-    wall_seconds: float
-    submitted: float
-    started: float = 0.0
-
-    @property
-    def node_seconds(self) -> float:
-        return self.nodes * self.wall_seconds
-
-
-class Submit(Struct, frozen=True, kw_only=True):
-    site: str
-    queue: str
-    kind: Kind
-    nodes: int
-    wall_seconds: float
-    reason: str
-
-
-class Cancel(Struct, frozen=True, kw_only=True):
-    pilot: str
-    reason: str
-
-
-Action = Submit | Cancel
-
-
-class Failed(Struct, frozen=True, kw_only=True):
-    """A pilot for a hole that did not start, taken back at `time`."""
-
-    site: str
-    nodes: int
-    wall_seconds: float
-    time: float
-
-
-class Limits(Struct, frozen=True, kw_only=True):
-    """What the user allows, and how patient the policy is.
-
-    node_seconds: that may still be asked for, by site; none is no limit. worth: the least share of the work left that
-    a hole must hold, as the scheduler takes only so many pilots. line: pilots that wait in line at a site, no more than
-    `alike` of a shape, in all for no more than `over` times the work left; new ones after line_seconds.
-    patience_seconds: until a pilot for a hole must have started; memory_seconds: for which one that did not counts.
-    """
-
-    node_seconds: Mapping[str, float] = {}
-    thrift: Thrift = Thrift()
-    line: int = 16
-    alike: int = 4
-    over: float = 3.0
-    line_seconds: float = 600.0
-    worth: float = 0.002
-    most_pilots: int = 20
-    least_seconds: float = 60.0
-    patience_seconds: float = 120.0
-    memory_seconds: float = 900.0
-    longest_seconds: float = 8 * 3600.0
 
 
 def decide(
@@ -116,28 +42,35 @@ class _Decision:
         self.failed = [one for one in failed if now - one.time < limits.memory_seconds]
         self.pilots = list(pilots)
         self.budget = {site: limits.node_seconds.get(site, inf) for site in machines}
+        self.nodes = {site: limits.nodes.get(site, inf) for site in [*machines, *(pilot.site for pilot in pilots)]}
+        for pilot in pilots:
+            self.nodes[pilot.site] -= pilot.nodes
         self.found: list[Action] = []
 
     def actions(self, backlog: Sequence[Demand]) -> list[Action]:
-        left = without(order(backlog), self._absorbed(backlog))
+        left = self._without_absorbed(backlog)
         self._take_back(left)
         for pilot in self.pilots:
-            if not pilot.started and pilot.kind is Kind.HOLE:
+            if pilot.is_coming:
                 left = list(fill(pilot.nodes, pilot.wall_seconds, left).left)
         left = self._fill_holes(left)
         if left:
             self._stand_in_line(left)
-        if left and not self.pilots:
-            self._ask_for_one(left)
+        if lonely := [demand for demand in left if not any(pilot.can_run(demand, self.now) for pilot in self.pilots)]:
+            self._ask_for_one(lonely)
         return self.found
 
-    def _absorbed(self, backlog: Sequence[Demand]) -> float:
-        """Node-seconds of the backlog that running pilots start before a new one had done with its longest job."""
+    def _without_absorbed(self, backlog: Sequence[Demand]) -> list[Demand]:
+        """What running pilots do not start before a new one had done with its longest job."""
+        running = [pilot for pilot in self.pilots if pilot.started and pilot.ready]
+        widest = max((pilot.nodes for pilot in running), default=0)
+        fitting = [demand for demand in backlog if demand.nodes <= widest]
         longest = max((demand.most_seconds for demand in backlog), default=0.0)
-        running = (pilot for pilot in self.pilots if pilot.started)
-        return sum(
-            pilot.nodes * max(0.0, min(pilot.started + pilot.wall_seconds - self.now, longest)) for pilot in running
+        most = min(longest, self.limits.absorb_seconds)
+        absorbed = sum(
+            pilot.nodes * max(0.0, min(pilot.started + pilot.wall_seconds - self.now, most)) for pilot in running
         )
+        return order([*without(fitting, absorbed), *(demand for demand in backlog if demand.nodes > widest)])
 
     def _take_back(self, left: Sequence[Demand]) -> None:
         """What waits and has failed, or has lost its use."""
@@ -150,22 +83,29 @@ class _Decision:
                 self.failed.append(
                     Failed(site=pilot.site, nodes=pilot.nodes, wall_seconds=pilot.wall_seconds, time=self.now)
                 )
-            elif pilot.kind is Kind.LINE and not self._useful(pilot, left) and not (left and len(self.pilots) == 1):
+            elif waited >= self.limits.keep_seconds and not self._useful(pilot, left):
                 reason = "what is left to do would not fill it"
             else:
                 continue
             self.found.append(Cancel(pilot=pilot.id, reason=reason))
             self.pilots.remove(pilot)
+            self.nodes[pilot.site] += pilot.nodes
 
     def _useful(self, pilot: Pilot, left: Sequence[Demand]) -> bool:
-        """Whether what is left keeps it busy for as long as its longest job takes: it may end before its time."""
+        """Whether what is left keeps it busy for as long as its longest job takes: it may end before its time.
+
+        Also if nobody else could do some of it.
+        """
         thrift = self.limits.thrift
         room = pilot.wall_seconds - thrift.start_seconds
         fitting = [demand for demand in left if demand.nodes <= pilot.nodes and demand.most_seconds <= room]
         if not fitting:
             return False
         least = thrift.useful * pilot.nodes * (fitting[0].seconds + thrift.start_seconds)
-        return node_seconds(fitting) + thrift.spare >= least
+        if node_seconds(fitting) + thrift.spare >= least:
+            return True
+        others = [other for other in self.pilots if other is not pilot]
+        return any(not any(other.can_run(demand, self.now) for other in others) for demand in fitting)
 
     def _fill_holes(self, left: list[Demand]) -> list[Demand]:
         """Ask for what fits into open holes, the largest work first. Returns what is left to do after that."""
@@ -182,8 +122,9 @@ class _Decision:
             span = "" if window.seconds == inf else f" for {window.seconds:.0f} s"
             share = shape.packing.share(shape.nodes)
             reason = f"{window.nodes} nodes are free now{span}; {shape.packing.jobs} jobs fill {share:.0%} of this part"
-            self._submit(site, window.queue, Kind.HOLE, shape.nodes, shape.wall_seconds, reason)
-            profiles[site].take(self.now, self.now + shape.wall_seconds, shape.nodes)
+            wall = self._stretched(profiles[site], window.queue, site, shape.nodes, shape.wall_seconds, self.now)
+            self._submit(site, window.queue, Kind.HOLE, shape.nodes, wall, reason)
+            profiles[site].take(self.now, self.now + wall, shape.nodes)
             if not self._room(site, self.machines[site]):
                 del profiles[site]
             left = list(shape.packing.left)
@@ -197,8 +138,11 @@ class _Decision:
         best: tuple[str, Window, Shape] | None = None
         for window in windows_in(profile, state):
             nodes, seconds = self._believed(site, window)
-            seconds = min(seconds, limits.longest_seconds, self.budget[site] / max(nodes, 1))
-            least = queues[window.queue].min_nodes
+            nodes = int(min(nodes, self.nodes[site]))
+            queue = queues[window.queue]
+            lasts = profile.lasts(window.nodes, self.now) - self.now
+            seconds = min(self._within(lasts, queue), self.budget[site] / max(nodes, 1))
+            least = queue.min_nodes
             if nodes < least or seconds < limits.least_seconds:
                 continue
             if nodes * seconds < worth:
@@ -207,6 +151,23 @@ class _Decision:
             if shape and (best is None or shape.packing.node_seconds > best[2].packing.node_seconds):
                 best = site, window, shape
         return best
+
+    def _within(self, seconds: float, queue: Queue) -> float:
+        """What a pilot of this queue may ask for in a hole that lasts so long."""
+        limits = self.limits
+        longest = min(queue.max_wall_seconds or inf, limits.longest_seconds)
+        if seconds >= longest + limits.margin_seconds:
+            return longest
+        seconds -= limits.margin_seconds
+        return seconds - seconds % limits.grain_seconds if limits.grain_seconds else seconds
+
+    def _stretched(self, profile: Profile, name: str, site: str, nodes: int, wall: float, start: float) -> float:
+        """The longest wall time with which so many nodes are still free from `start` on."""
+        if not self.limits.stretch:
+            return wall
+        queue = next(queue for queue in self.machines[site].queues if queue.name == name)
+        seconds = self._within(profile.lasts(nodes, start) - start, queue)
+        return max(wall, min(seconds, self.budget[site] / nodes))
 
     def _believed(self, site: str, window: Window) -> tuple[int, float]:
         """A hole, but no more than half of the nodes that could not be had lately for that time."""
@@ -225,19 +186,25 @@ class _Decision:
             asked = max((p.submitted for p in self.pilots if p.site == site and p.kind is Kind.LINE), default=-inf)
             if len(waits) >= self.limits.line or (waits and self.now - asked < self.limits.line_seconds):
                 continue
-            for _, queue, nodes, wall, start in self._shapes_in_line(site, state, left):
-                alike = sum((pilot.nodes, pilot.wall_seconds) == (nodes, wall) for pilot in waits)
+            profile = filled(state, len(state.jobs))
+            for _, queue, nodes, wall, start in self._shapes_in_line(profile, state, left):
+                asks = self._stretched(profile, queue, site, nodes, wall, start)
+                alike = sum((pilot.nodes, pilot.wall_seconds) == (nodes, asks) for pilot in waits)
                 while (
                     alike < self.limits.alike
                     and len(waits) < self.limits.line
                     and nodes * wall <= min(work, self.budget[site])
+                    and nodes <= self.nodes[site]
                     and self._room(site, state)
                 ):
-                    reason = f"a place in line: as the queue is now it starts in {start - self.now:.0f} s at the latest"
-                    self._submit(site, queue, Kind.LINE, nodes, wall, reason)
+                    reason = f"a place in line: as the queue is now it starts {self._latest(start)}"
+                    self._submit(site, queue, Kind.LINE, nodes, asks, reason)
                     waits.append(self.pilots[-1])
                     alike += 1
                     work -= nodes * wall
+
+    def _latest(self, start: float) -> str:
+        return f"in {start - self.now:.0f} s at the latest" if start < inf else "at a time that nobody knows"
 
     def _ask_for_one(self, left: Sequence[Demand]) -> None:
         """Work that is worth no pilot has to be done all the same: by the one that has done with a job first."""
@@ -248,19 +215,21 @@ class _Decision:
                 nodes, wall = next(self._ladder(queue, state, left), (0, 0.0))
                 if not nodes or nodes * wall > self.budget[site] or not self._room(site, state):
                     continue
-                end = profile.earliest(nodes, wall, self.now) + wall
+                if nodes > self.nodes[site] or not any(demand.nodes <= nodes for demand in left):
+                    continue
+                start = profile.earliest(nodes, wall, self.now)
+                end = start + wall
                 if end < inf and (best is None or end < best[0]):
-                    best = end, site, queue.name, nodes, wall
+                    best = end, site, queue.name, nodes, self._stretched(profile, queue.name, site, nodes, wall, start)
         if best:
             _, site, name, nodes, wall = best
             self._submit(site, name, Kind.LINE, nodes, wall, "little work, but nobody else would do it")
 
     def _shapes_in_line(
-        self, site: str, state: MachineState, left: Sequence[Demand]
+        self, profile: Profile, state: MachineState, left: Sequence[Demand]
     ) -> list[tuple[float, str, int, float, float]]:
         """(score, queue, nodes, wall, start), those first that do the most work a second from now to their end."""
         shapes = []
-        profile = filled(state, len(state.jobs))
         for queue in state.queues:
             for nodes, wall in self._ladder(queue, state, left):
                 start = profile.earliest(nodes, wall, self.now)
@@ -281,9 +250,11 @@ class _Decision:
 
     def _room(self, site: str, state: MachineState) -> bool:
         limit = max((queue.max_queued or self.limits.most_pilots for queue in state.queues), default=0)
-        return sum(pilot.site == site for pilot in self.pilots) < limit and self.budget[site] > 0
+        count = sum(pilot.site == site for pilot in self.pilots)
+        return count < limit and self.budget[site] > 0 and self.nodes[site] > 0
 
     def _submit(self, site: str, queue: str, kind: Kind, nodes: int, wall: float, reason: str) -> None:
         self.budget[site] -= nodes * wall
+        self.nodes[site] -= nodes
         self.found.append(Submit(site=site, queue=queue, kind=kind, nodes=nodes, wall_seconds=wall, reason=reason))
         self.pilots.append(Pilot(id="", site=site, kind=kind, nodes=nodes, wall_seconds=wall, submitted=self.now))

@@ -66,9 +66,8 @@ async def serve_site(home: Home, told: Site) -> None:
 
     guests = SiteGuests(home, site, work_folder(home, told).resolve())
     agent = Agent(check=check, launching=launching, changed=changed, order=ORDERS[site.order], guests=guests)
-    pilots = Pilots(
-        agent, _batch_system(site), work_folder(home, told) / "pilots", limits, _pilot_file(site, limits(""))
-    )
+    folder = work_folder(home, told) / "pilots"
+    pilots = Pilots(agent, _batch_system(site), folder, limits, _pilot_file(site, limits("")), seen.state)
     await pilots.recover()
     door = listening_socket()
     pilots.listen_at(addresses(door.getsockname()[1]))

@@ -140,3 +140,53 @@ def test_what_the_cluster_can_never_do_is_told_at_once(
     place.call("run", "--site", "cluster", "--outdir", place.out, document, code=1, timeout=40)
     assert told in place.said.read_text()
     assert "Traceback" not in place.said.read_text()
+
+
+def test_a_pilot_fits_the_hole_that_others_leave_and_starts_at_once(place: ClusterPlace) -> None:
+    """Two nodes are busy for five minutes, then all are promised: half an hour on two nodes would have to wait."""
+    cluster = place.cluster
+    assert cluster is not None
+    other = [
+        "sbatch",
+        "--parsable",
+        "--uid=nobody",
+        "--chdir=/",
+        "--output=/dev/null",
+        "--exclusive",
+        "--wrap=sleep 300",
+    ]
+    running = cluster.call(*other, "--nodes=2", "--time=5", "--wrap=sleep 300").strip()
+    wait_until(lambda: cluster.call("squeue", "-h", "-o", "%T", "-j", running).strip() == "RUNNING")
+    waiting = cluster.call(*other, "--nodes=4", "--time=60", "--wrap=sleep 300").strip()
+    wait_until(lambda: bool(cluster.call("squeue", "-h", "-o", "%S", "-j", waiting).strip("N/A\n")))
+    place.describe(pilots={"wall": "30m", "idle": "30s"})
+    tool = place.folder / "short.cwl"
+    tool.write_text("""
+cwlVersion: v1.2
+class: Workflow
+requirements: {ScatterFeatureRequirement: {}}
+inputs: {numbers: {type: "int[]", default: [1, 2, 3]}}
+steps:
+  each:
+    scatter: number
+    run:
+      class: CommandLineTool
+      requirements: {ToolTimeLimit: {timelimit: 60}, ResourceRequirement: {coresMin: 4}}
+      inputs: {number: int}
+      baseCommand: hostname
+      stdout: where
+      outputs: {where: stdout}
+    in: {number: numbers}
+    out: [where]
+outputs: {where: {type: "File[]", outputSource: each/where}}
+""")
+    try:
+        place.call("run", "--site", "cluster", "--outdir", place.out, tool, timeout=90)
+        states = dict(line.split() for line in cluster.call("squeue", "-h", "-o", "%i %T").splitlines())
+        assert (states[running], states[waiting]) == ("RUNNING", "PENDING")
+        (pilot,) = place.batch_ids()
+        size, limit = cluster.call("squeue", "-h", "-o", "%D %l", "-j", pilot).split()
+        assert (size, limit) == ("2", "4:00")
+    finally:
+        cluster.call("scancel", running, waiting)
+    assert "2 nodes asked for: 2 nodes are free now for" in place.said.read_text()

@@ -5,7 +5,8 @@ from hypothesis import strategies as st
 
 from cwlbalsam.jobs.batch import BatchJob, BatchState, MachineState, Queue
 from cwlbalsam.planner.packing import Demand, Thrift
-from cwlbalsam.planner.pilots import Action, Cancel, Failed, Kind, Limits, Pilot, Submit, decide
+from cwlbalsam.planner.pilot_actions import Action, Cancel, Failed, Kind, Limits, Pilot, Submit
+from cwlbalsam.planner.pilots import decide
 from cwlbalsam.planner.queues.profile import windows
 
 NOW = 1000.0
@@ -89,6 +90,9 @@ def test_pilots_wait_in_line_where_no_hole_is_open() -> None:
     assert asked
     assert submits(asked, Kind.LINE) == asked
     assert len({(submit.nodes, submit.wall_seconds) for submit in submits(asked, Kind.LINE)}) > 1
+    assert asked[0].reason.endswith("it starts in 7200 s at the latest")
+    (endless, *_) = decide(NOW, [HOURS], {"here": machine(running(100, inf))}, [], Limits())
+    assert endless.reason.endswith("it starts at a time that nobody knows")
 
 
 def test_the_least_work_is_done_by_somebody() -> None:
@@ -104,6 +108,47 @@ def test_the_largest_hole_of_all_sites_comes_first() -> None:
     machines = {"narrow": machine(running(90, inf)), "wide": machine(running(20, inf))}
     asked = submits(decide(NOW, [HOURS], machines, [], Limits()), Kind.HOLE)
     assert (asked[0].site, asked[0].nodes) == ("wide", 80)
+
+
+def test_nodes_of_all_pilots_together_are_limited() -> None:
+    runs = pilot(Kind.HOLE, 30, 7200, started=NOW - 100)
+    actions = decide(NOW, [HOURS], {"here": machine()}, [runs], Limits(nodes={"here": 50}))
+    assert sum(action.nodes for action in actions if isinstance(action, Submit)) == 20
+
+
+def test_a_job_too_wide_for_what_runs_gets_a_pilot_however_little_work_it_is() -> None:
+    wide = Demand(nodes=60, seconds=1, most_seconds=2)
+    runs = pilot(Kind.HOLE, 50, 7200, started=NOW - 100)
+    busy = machine(running(50, 7200), running(40, 600))
+    (asked,) = submits(decide(NOW, [wide], {"here": busy}, [runs], Limits(thrift=Thrift(spare=0))), Kind.LINE)
+    assert asked.nodes == 60
+    line = pilot(Kind.LINE, 60, asked.wall_seconds)
+    assert decide(NOW, [wide], {"here": busy}, [runs, line], Limits(thrift=Thrift(spare=0))) == []
+
+
+def test_a_pilot_whose_launcher_is_starting_is_not_asked_for_again() -> None:
+    few = Demand(nodes=1, seconds=3000, most_seconds=3500, count=5)
+    starts = Pilot(
+        id="p", site="here", kind=Kind.LINE, nodes=5, wall_seconds=7200, submitted=NOW, started=NOW, ready=False
+    )
+    limits = Limits(absorb_seconds=0)
+    assert decide(NOW, [few], {"here": machine(running(5, 7200))}, [starts], limits) == []
+
+
+def test_pilots_take_all_the_time_that_starts_them_no_later() -> None:
+    short = Demand(nodes=1, seconds=60, most_seconds=90, count=40)
+    state = machine(running(60, 7200), queued(80))
+    limits = Limits(stretch=True, margin_seconds=30, grain_seconds=60, longest_seconds=10_000)
+    (asked,) = submits(decide(NOW, [short], {"here": state}, [], limits), Kind.HOLE)
+    assert (asked.nodes, asked.wall_seconds) == (40, 7140)
+    full = submits(decide(NOW, [short], {"here": machine(running(100, 600))}, [], limits), Kind.LINE)
+    assert {submit.wall_seconds for submit in full} == {10_000}
+
+
+def test_who_waits_is_kept_for_a_while() -> None:
+    waits = pilot(Kind.LINE, 10, 3600, submitted=NOW - 30)
+    assert decide(NOW, [], {"here": machine()}, [waits], Limits(keep_seconds=60)) == []
+    assert cancels(decide(NOW, [], {"here": machine()}, [waits], Limits(keep_seconds=20)))
 
 
 @given(

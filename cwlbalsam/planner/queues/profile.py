@@ -83,6 +83,11 @@ class Profile:
             start = times[index]
         return inf
 
+    def lasts(self, nodes: int, start: float) -> float:
+        """Until when so many nodes are free from `start` on; infinite if for ever."""
+        first = max(bisect_right(self.times, start) - 1, 0)
+        return next((self.times[index] for index in range(first, len(self.times)) if self.free[index] < nodes), inf)
+
     def forget(self, time: float) -> None:
         """Drop what was before `time`."""
         index = bisect_right(self.times, time) - 1

@@ -1,32 +1,19 @@
 """Work that goes through pilots on simulated batch machines, by any policy that can be written as one function."""
 
 import heapq
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from math import inf
 
 import msgspec
 from msgspec import Struct
 
-from cwlbalsam.jobs.batch import MachineState
-from cwlbalsam.planner.packing import Demand
-from cwlbalsam.planner.pilots import Action, Cancel, Failed, Kind, Pilot, Submit
+from cwlbalsam.planner.pilot_actions import Cancel, Failed, Kind, Pilot, Submit
 from cwlbalsam.planner.queues.machine import Change, Machine
 from cwlbalsam.planner.queues.requests import Request
+from cwlbalsam.planner.simulate.situation import Policy, Situation, States
 from cwlbalsam.planner.simulate.work import Noise, Order, Ready, Task, upward_ranks
 
-
-class Situation(Struct, frozen=True, kw_only=True):
-    """What a policy may know. backlog: by site of the tasks that are bound to one, "" for the others."""
-
-    now: float
-    backlog: Mapping[str, Sequence[Demand]]
-    machines: Mapping[str, MachineState]
-    pilots: Sequence[Pilot]
-    failed: Sequence[Failed]
-    unfinished: int
-
-
-Policy = Callable[[Situation], Sequence[Action]]
+DAY = 86_400.0
 
 
 class Rhythm(Struct, frozen=True, kw_only=True):
@@ -43,7 +30,10 @@ class Rhythm(Struct, frozen=True, kw_only=True):
 
 
 class Outcome(Struct, frozen=True, kw_only=True):
-    """seconds: to solution, infinite if it was given up. held, useful: node-seconds of pilots, and of good tasks."""
+    """seconds: to solution, infinite if it was given up. held, useful: node-seconds of pilots, and of good tasks.
+
+    first, waited: seconds until the first pilot started, and that those which did have waited, in the mean.
+    """
 
     seconds: float
     held: float
@@ -51,6 +41,8 @@ class Outcome(Struct, frozen=True, kw_only=True):
     pilots: int
     cancelled: int
     decisions: int
+    first: float
+    waited: float
 
     @property
     def wasted(self) -> float:
@@ -58,27 +50,11 @@ class Outcome(Struct, frozen=True, kw_only=True):
         return 1 - self.useful / self.held if self.held else 0.0
 
 
-class _States(Mapping[str, MachineState]):
-    """Of the machines, told only to who asks."""
-
-    def __init__(self, machines: Mapping[str, Machine]) -> None:
-        self._machines = machines
-        self._told: dict[str, MachineState] = {}
-
-    def __getitem__(self, site: str) -> MachineState:
-        if site not in self._told:
-            self._told[site] = self._machines[site].state()
-        return self._told[site]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._machines)
-
-    def __len__(self) -> int:
-        return len(self._machines)
-
-
 class _Live(Struct):
-    """A pilot as the simulation knows it. tasks: that run in it, by number, with the serial number of their end."""
+    """A pilot as the simulation knows it. tasks: that run in it, by number, with the serial number of their end.
+
+    tried: nothing that is ready fits into what is free, as long as none has become ready since.
+    """
 
     pilot: Pilot
     request: Request
@@ -86,6 +62,7 @@ class _Live(Struct):
     ends: float = inf
     free: int = 0
     idle_since: float = inf
+    tried: int = -1
     tasks: dict[int, int] = {}
 
 
@@ -115,6 +92,7 @@ class Campaign:
         for number, task in enumerate(tasks):
             for parent in set(task.parents):
                 self._children[parent].append(number)
+        self._added = 0
         self._attempts = [0] * len(tasks)
         self._unfinished = len(tasks)
         self._live: dict[str, _Live] = {}
@@ -123,7 +101,8 @@ class Campaign:
         self._serial = 0
         self._changed, self._decided, self._looked = True, -inf, -inf
         self._held = self._useful = 0.0
-        self._pilots = self._cancelled = self._decisions = 0
+        self._pilots = self._cancelled = self._decisions = self._started = 0
+        self._first, self._waited = inf, 0.0
         for number, missing in enumerate(self._missing):
             if not missing:
                 self._add_ready(number)
@@ -143,6 +122,8 @@ class Campaign:
             pilots=self._pilots,
             cancelled=self._cancelled,
             decisions=self._decisions,
+            first=self._first,
+            waited=self._waited / self._started if self._started else inf,
         )
 
     def _next_time(self) -> float:
@@ -174,7 +155,7 @@ class Campaign:
         situation = Situation(
             now=self.now,
             backlog=backlog,
-            machines=_States(self.machines),
+            machines=States(self.machines),
             pilots=[live.pilot for live in self._live.values()],
             failed=self._failed,
             unfinished=self._unfinished,
@@ -190,6 +171,7 @@ class Campaign:
     def _take_back(self, action: Cancel) -> None:
         pilot = self._live[action.pilot].pilot
         if pilot.kind is Kind.HOLE and not pilot.started:
+            self._failed = [one for one in self._failed if self.now - one.time < DAY]
             self._failed.append(
                 Failed(site=pilot.site, nodes=pilot.nodes, wall_seconds=pilot.wall_seconds, time=self.now)
             )
@@ -223,6 +205,9 @@ class Campaign:
                     continue
                 if event.change is Change.STARTED:
                     live.pilot = msgspec.structs.replace(live.pilot, started=event.time)
+                    self._started += 1
+                    self._waited += event.time - live.pilot.submitted
+                    self._first = min(self._first, event.time - self.begun)
                     live.ready, live.free = event.time + self._rhythm.start, live.pilot.nodes
                     live.ends = event.time + live.pilot.wall_seconds
                     self._changed = True
@@ -233,12 +218,13 @@ class Campaign:
                 self._give_work(live)
 
     def _give_work(self, live: _Live) -> None:
-        while live.free:
+        while live.free and live.tried != self._added:
             left = live.ends - self.now
             number = self._ready[live.pilot.site].take(live.free, left)
             if number is None:
                 number = self._ready[""].take(live.free, left)
             if number is None:
+                live.tried = self._added  # less time is left later
                 break
             seconds, good = self._noise.actual(number, self._tasks[number], self._attempts[number])
             self._attempts[number] += 1
@@ -259,6 +245,7 @@ class Campaign:
             return
         del live.tasks[number]
         live.free += self._tasks[number].nodes
+        live.tried = -1
         if not good:
             self._add_ready(number)
             return
@@ -271,6 +258,7 @@ class Campaign:
 
     def _add_ready(self, number: int) -> None:
         self._ready[self._bound.get(number, "")].add(number)
+        self._added += 1
         self._changed = True
 
     def _drop(self, name: str) -> None:

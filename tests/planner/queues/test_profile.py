@@ -139,3 +139,10 @@ def test_filling_a_hole_delays_neither_the_first_that_waits_nor_what_starts_now(
         filled.take(1000, 1000 + window.seconds, window.nodes)
         assert filled.free_at(1000) >= 0
         assert place(filled, waiting(state), state, 1) == before
+
+
+def test_nodes_last_until_fewer_are_free() -> None:
+    profile = profile_of(machine(running(4, 1500)))
+    profile.take(2000, 3000, 8)
+    assert [profile.lasts(nodes, 1000) for nodes in (7, 6, 2)] == [1000, 2000, inf]
+    assert profile.lasts(10, 1600) == 2000

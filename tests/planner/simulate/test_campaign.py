@@ -7,11 +7,12 @@ from hypothesis import strategies as st
 
 from cwlbalsam.jobs.batch import Queue
 from cwlbalsam.planner.packing import node_seconds
-from cwlbalsam.planner.pilots import Action, Cancel, Kind, Limits, Submit, decide
+from cwlbalsam.planner.pilot_actions import Action, Cancel, Kind, Limits, Submit
+from cwlbalsam.planner.pilots import decide
 from cwlbalsam.planner.queues.machine import Machine
 from cwlbalsam.planner.queues.requests import Request
-from cwlbalsam.planner.simulate import campaign
-from cwlbalsam.planner.simulate.campaign import Campaign, Outcome, Rhythm, Situation
+from cwlbalsam.planner.simulate.campaign import Campaign, Outcome, Rhythm
+from cwlbalsam.planner.simulate.situation import Policy, Situation
 from cwlbalsam.planner.simulate.work import Noise, Ready, Task, upward_ranks
 
 NOW = 1000.0  # nothing starts at 0: that means that it has not started
@@ -41,7 +42,7 @@ def ours(seen: Situation) -> Sequence[Action]:
     return decide(seen.now, seen.backlog.get("", []), seen.machines, seen.pilots, Limits(), seen.failed)
 
 
-def run(tasks: Sequence[Task], policy: campaign.Policy, load: Sequence[Request] = (), noise: Noise = SURE) -> Outcome:
+def run(tasks: Sequence[Task], policy: Policy, load: Sequence[Request] = (), noise: Noise = SURE) -> Outcome:
     return Campaign({"here": Machine(8, "easy", load, time=NOW)}, tasks, policy, noise, rhythm=RHYTHM).run()
 
 
