@@ -73,8 +73,8 @@ def _toil(case: Case, place: Place) -> list[str] | None:
 def _commands(case: Case, place: Place, transport: str) -> list[str]:
     """A run that tells its own time; what comes before, such as a pilot's start, does not count."""
     program = [sys.executable, "-m", "benchmarks.clusters.commands", "--transport", transport]
-    nothing = ["--no-processes"] if case.verb == "nothing" else []
-    return [*program, "--jobs", str(case.jobs), *nothing, *_files(case), str(place.outdir)]
+    kind = ["--no-processes"] if case.verb == "nothing" else ["--scheduler", "slurm"]
+    return [*program, "--jobs", str(case.jobs), *kind, *_files(case), str(place.outdir)]
 
 
 def _pilot(transport: str) -> Callable[[Case, Place], list[str] | None]:

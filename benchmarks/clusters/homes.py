@@ -4,15 +4,17 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from benchmarks.documents import write_nothing, write_scatter
+from benchmarks.documents import Files, write_scatter
 from cwlbalsam.service.agents import stop_agent
 from cwlbalsam.service.home import Home
+from tests.cluster import running_cluster
 
+CORES = len(os.sched_getaffinity(0))
 SITE = "pilots"
 NO_PILOT = "local"
 """In place of a transport: workers of the run's own."""
@@ -47,11 +49,22 @@ def describe_sites(home: Path, sites: Mapping[str, Mapping[str, Any]]) -> Iterat
 
 
 @contextmanager
-def site_home(folder: Path, transport: str) -> Iterator[Path]:
+def room_for(folder: Path, scheduler: str) -> Iterator[tuple[Path, Mapping[str, str]]]:
+    """A folder that a scheduler's nodes see, and the environment in which it is asked: Slurm has one node here, with
+    all cores of this machine."""
+    if scheduler != "slurm":
+        yield folder, {}
+        return
+    with running_cluster(folder / "slurm", "--nodes", "1", "--cpus", str(CORES)) as cluster:
+        yield cluster.shared, cluster.environment
+
+
+@contextmanager
+def site_home(folder: Path, transport: str, scheduler: str = "local") -> Iterator[Path]:
     """A new home with the site SITE."""
     home = folder / "home"
     home.mkdir()
-    site = {"work": str(folder / "work"), "transport": transport}
+    site = {"work": str(folder / "work"), "transport": transport, "scheduler": scheduler}
     with describe_sites(home, {SITE: site} if transport != NO_PILOT else {}):
         yield home
 
@@ -89,9 +102,15 @@ def cpu_seconds(folder: Path) -> dict[str, float]:
     return found
 
 
-def warm_up(home: Path, folder: Path, transport: str, environment: Mapping[str, str] | None = None) -> None:
+def warm_up(
+    home: Path,
+    folder: Path,
+    transport: str,
+    environment: Mapping[str, str] | None = None,
+    write: Callable[[Path, int], Files] = write_scatter,
+) -> None:
     """Have the pilot up, and what is kept from run to run."""
     documents = folder / "warm"
     documents.mkdir()
-    files = write_scatter(documents, WARM_JOBS) if not environment else write_nothing(documents, WARM_JOBS)
+    files = write(documents, WARM_JOBS)
     run(home, folder / "warm-out", *files.arguments, site=site_of(transport), environment=environment)
