@@ -20,7 +20,7 @@ class Case(Struct, frozen=True, kw_only=True):
     floor: shell commands that do the same work in an empty folder, {cores} at a time; "" where that says nothing.
     cold: cwlbalsam starts with an empty home each time. batch: runners may run jobs side by side.
     words: `echo wN > wN.txt`, for runners that know no CWL, too. nothing: jobs without processes.
-    module: for the verb "measure": a module that tells its own time, with its arguments.
+    nodes: of the pilot. module: for the verb "measure": a module that tells its own time, with its arguments.
     """
 
     name: str
@@ -31,6 +31,7 @@ class Case(Struct, frozen=True, kw_only=True):
     cold: bool = False
     batch: bool = False
     checksums: bool = True
+    nodes: int = 1
     module: tuple[str, ...] = ()
 
 
@@ -128,6 +129,11 @@ def _pilot(folder: Path, jobs: int) -> list[Case]:
     return [Case(name="commands", jobs=jobs, files=files, verb="words", floor=_echoes(jobs))]
 
 
+def _ensemble(folder: Path, jobs: int) -> list[Case]:
+    files = documents.write_scatter(folder, jobs)
+    return [Case(name="two nodes", jobs=jobs, files=files, verb="words", nodes=2)]
+
+
 def _noop(folder: Path, jobs: int) -> list[Case]:
     return [Case(name="no process", jobs=jobs, files=documents.write_nothing(folder, jobs), verb="nothing")]
 
@@ -164,6 +170,7 @@ def _echoes(jobs: int) -> str:
 
 
 PILOT_PEERS = ("pilot-tcp", "pilot-spool", "hyperqueue", "parsl", "floor")
+ENSEMBLE_PEERS = ("pilot-tcp", "pilot-mpi")
 NO_PEERS = ("pilot-tcp", "pilot-spool", "parsl")
 
 EXPERIMENTS = {
@@ -178,6 +185,7 @@ EXPERIMENTS = {
     "applies": Experiment("The store alone: JOBS jobs start and finish, 64 a transaction", 20000, _applies),
     "worker": Experiment("CPU time of one worker itself, without its commands, for JOBS commands", 2000, _worker),
     "pilot": Experiment("JOBS commands through a pilot that is up", 10000, _pilot, PILOT_PEERS),
+    "ensemble": Experiment("JOBS commands on two nodes that MPI reaches", 5000, _ensemble, ENSEMBLE_PEERS),
     "noop": Experiment(
         "JOBS jobs without processes, from the run's store to a worker and back", 10000, _noop, NO_PEERS
     ),

@@ -212,7 +212,6 @@ class Agent:
         elif known:
             jobs = {report.job for report in known}
             run.writer.write(framed(Ended([outcome for outcome in unpack_outcomes(said) if outcome.job in jobs])))
-        self._changed()
 
     def dismiss(self, name: str) -> None:
         """Have a launcher leave; it ends what it still runs."""
