@@ -3,8 +3,8 @@
 JSON on stdout. Seconds, and jobs/s, are of the whole `cwlbalsam run`: from the start of its process, with nothing
 loaded, until it has ended and all outputs lie where they belong; the document has been validated before, as by any run
 of it. busy/s counts from when the coordinator handed out the first job to when it took the last outcome, without what
-comes before and after: start, expansion, moving and printing outputs. The microseconds are the CPU time that each part of the way took for a job; without a
-pilot, run is all.
+comes before and after: start, expansion, moving and printing outputs. The microseconds are the CPU time that each part
+of the way took for a job; without a pilot, run is all.
 """
 
 import argparse

@@ -83,7 +83,7 @@ def run(
     home: Path, outdir: Path, *arguments: str | Path, site: str = SITE, environment: Mapping[str, str] | None = None
 ) -> Any:
     """The output object of a run. site: "" for this machine. Raises RuntimeError if it does not end well."""
-    options = ["--quiet", "--outdir", outdir, *(["--site", site] if site else [])]
+    options = ["--quiet", "--outdir", str(outdir), *(["--site", site] if site else [])]
     return json.loads(_call(home, "run", *options, *arguments, environment=environment))
 
 
