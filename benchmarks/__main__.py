@@ -80,6 +80,7 @@ def main(
         machine=this_machine(work or Path(tempfile.gettempdir())),
         versions={runner: peers.version(runner, cache) for runner in runners},
         rows=rows,
+        notes=EXPERIMENTS[experiment].notes if experiment in EXPERIMENTS else (),
     )
     write(result, results)
     write_plot(result, results)
