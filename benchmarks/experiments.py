@@ -183,7 +183,7 @@ COUNTED = (
 SLURM_COUNTED = (
     *COUNTED,
     "pilot-*: one batch job of a real Slurm on this machine; all have as many workers as there are cores",
-    "hyperqueue: by its Python package, whose server and worker are in the client's process; not measured apart from it",
+    "hyperqueue: by its Python package, whose server and worker run within the client's process",
 )
 MIXED = (
     "wall s: from the first start to the last end; the wait for the pilot is not counted",
