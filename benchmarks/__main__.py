@@ -90,6 +90,7 @@ def main(  # noqa: PLR0913, PLR0917 (one parameter an option)
         machine=this_machine(work or Path(tempfile.gettempdir())),
         versions={runner: peers.version(runner, cache) for runner in runners},
         rows=rows,
+        notes=EXPERIMENTS[experiment].notes if experiment in EXPERIMENTS else (),
     )
     write(result, results, name or experiment)
     write_plot(result, results, name or experiment)

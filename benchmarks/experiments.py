@@ -20,7 +20,7 @@ class Case(Struct, frozen=True, kw_only=True):
     floor: shell commands that do the same work in an empty folder, {cores} at a time; "" where that says nothing.
     cold: cwlbalsam starts with an empty home each time. batch: runners may run jobs side by side.
     words: `echo wN > wN.txt`, for runners that know no CWL, too. nothing: jobs without processes.
-    module: for the verb "measure": a module that tells its own time, with its arguments.
+    nodes: of the pilot. module: for the verb "measure": a module that tells its own time, with its arguments.
     """
 
     name: str
@@ -31,16 +31,18 @@ class Case(Struct, frozen=True, kw_only=True):
     cold: bool = False
     batch: bool = False
     checksums: bool = True
+    nodes: int = 1
     module: tuple[str, ...] = ()
 
 
 class Experiment(Struct, frozen=True):
-    """make: writes the documents into a folder, for so many jobs, and says what to run."""
+    """make: writes the documents into a folder, for so many jobs, and says what to run. notes: what is counted."""
 
     title: str
     jobs: int
     make: Callable[[Path, int], list[Case]]
     against: tuple[str, ...] = ("cwltool", "floor")
+    notes: tuple[str, ...] = ()
 
 
 def _start(folder: Path, _: int) -> list[Case]:
@@ -128,6 +130,11 @@ def _pilot(folder: Path, jobs: int) -> list[Case]:
     return [Case(name="commands", jobs=jobs, files=files, verb="words", floor=_echoes(jobs))]
 
 
+def _ensemble(folder: Path, jobs: int) -> list[Case]:
+    files = documents.write_scatter(folder, jobs)
+    return [Case(name="two nodes", jobs=jobs, files=files, verb="words", nodes=2)]
+
+
 def _noop(folder: Path, jobs: int) -> list[Case]:
     return [Case(name="no process", jobs=jobs, files=documents.write_nothing(folder, jobs), verb="nothing")]
 
@@ -164,7 +171,24 @@ def _echoes(jobs: int) -> str:
 
 
 PILOT_PEERS = ("pilot-tcp", "pilot-spool", "hyperqueue", "parsl", "floor")
+ENSEMBLE_PEERS = ("pilot-tcp", "pilot-mpi")
 NO_PEERS = ("pilot-tcp", "pilot-spool", "parsl")
+COUNTED = (
+    "wall s and jobs/s: from submission to the last output; of cwlbalsam and its pilots a whole `cwlbalsam run`, from "
+    "the start of its process to its end, of the others from the first call of a client that is connected already",
+    "before: server, pilot and workers are up and have run something; cwlbalsam has validated the document",
+    "busy/s: from the first job's being handed out to the last outcome; *run µs* and so on: CPU time a job, of the run "
+    "(without a pilot: with its workers and commands), agent, launcher and nodes (with their commands)",
+)
+SLURM_COUNTED = (
+    *COUNTED,
+    "pilot-*: one batch job of a real Slurm on this machine; all have as many workers as there are cores",
+    "hyperqueue: by its Python package, whose server and worker run within the client's process",
+)
+MIXED = (
+    "wall s: from the first start to the last end; the wait for the pilot is not counted",
+    "bound s: all work spread evenly; ideal s: what the order takes when nothing costs time but the jobs",
+)
 
 EXPERIMENTS = {
     "start": Experiment("A tool of one command", 1, _start),
@@ -177,13 +201,16 @@ EXPERIMENTS = {
     "leases": Experiment("8 clients contend for JOBS jobs, 16 a time; each is leased exactly once", 20000, _leases),
     "applies": Experiment("The store alone: JOBS jobs start and finish, 64 a transaction", 20000, _applies),
     "worker": Experiment("CPU time of one worker itself, without its commands, for JOBS commands", 2000, _worker),
-    "pilot": Experiment("JOBS commands through a pilot that is up", 10000, _pilot, PILOT_PEERS),
+    "pilot": Experiment("JOBS commands through a pilot that is up", 10000, _pilot, PILOT_PEERS, SLURM_COUNTED),
+    "ensemble": Experiment(
+        "JOBS commands on two nodes that MPI reaches", 5000, _ensemble, ENSEMBLE_PEERS, SLURM_COUNTED
+    ),
     "noop": Experiment(
-        "JOBS jobs without processes, from the run's store to a worker and back", 10000, _noop, NO_PEERS
+        "JOBS jobs without processes, from the run's store to a worker and back", 10000, _noop, NO_PEERS, COUNTED
     ),
     "latency": Experiment("JOBS commands in a chain: from the end of one to the start of the next", 200, _latency),
     "launchers": Experiment("8 launchers run JOBS jobs without processes; each runs exactly once", 20000, _launchers),
-    "mixed": Experiment("JOBS jobs, serial and of MPI on 1 to 4 nodes, on a Slurm of 4 nodes", 72, _mixed),
+    "mixed": Experiment("JOBS jobs, serial and of MPI on 1 to 4 nodes, on a Slurm of 4 nodes", 72, _mixed, notes=MIXED),
     "nested": Experiment("Scatters of 1,000 commands in a scatter, JOBS in all", 100000, _nested),
     "crossing": Experiment("JOBS expressions, each reading the whole output of JOBS others", 1000, _crossing),
     "reduce": Experiment("A command that takes the files of JOBS others", 1000, _reduce),

@@ -73,8 +73,8 @@ def _toil(case: Case, place: Place) -> list[str] | None:
 def _commands(case: Case, place: Place, transport: str) -> list[str]:
     """A run that tells its own time; what comes before, such as a pilot's start, does not count."""
     program = [sys.executable, "-m", "benchmarks.clusters.commands", "--transport", transport]
-    nothing = ["--no-processes"] if case.verb == "nothing" else []
-    return [*program, "--jobs", str(case.jobs), *nothing, *_files(case), str(place.outdir)]
+    kind = ["--no-processes"] if case.verb == "nothing" else ["--scheduler", "slurm", "--nodes", str(case.nodes)]
+    return [*program, "--jobs", str(case.jobs), *kind, *_files(case), str(place.outdir)]
 
 
 def _pilot(transport: str) -> Callable[[Case, Place], list[str] | None]:
@@ -113,6 +113,7 @@ PEERS = {
     "toil": Peer(_toil, ("toil[cwl]",)),
     "pilot-tcp": Peer(_pilot("tcp")),
     "pilot-spool": Peer(_pilot("spool")),
+    "pilot-mpi": Peer(_pilot("mpi")),
     "hyperqueue": Peer(_hyperqueue, ("hyperqueue",)),
     "parsl": Peer(_parsl, ("parsl",)),
     "floor": Peer(_floor),

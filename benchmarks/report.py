@@ -5,6 +5,7 @@ import platform
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import median
+from textwrap import wrap
 
 import msgspec
 from msgspec import Struct
@@ -13,6 +14,7 @@ from benchmarks.compare import Row
 from benchmarks.measure import Summary, median_ratio, summarise
 
 MIB = 1 << 20
+WIDTH = 118
 
 
 class Machine(Struct, frozen=True):
@@ -31,7 +33,7 @@ class Machine(Struct, frozen=True):
 
 
 class Result(Struct, frozen=True, kw_only=True):
-    """One experiment, as it is kept. command: to get it again; versions: of the peers."""
+    """One experiment, as it is kept. command: to get it again; versions: of the peers; notes: on what is counted."""
 
     experiment: str
     title: str
@@ -40,6 +42,7 @@ class Result(Struct, frozen=True, kw_only=True):
     machine: Machine
     versions: Mapping[str, str]
     rows: list[Row]
+    notes: Sequence[str] = ()
 
 
 def this_machine(work: Path) -> Machine:
@@ -64,6 +67,7 @@ def markdown(result: Result) -> str:
             f"- again: `{result.command}`",
             "- medians over the rounds, in which all run one after the other; *x ours* is the median of the rounds'",
             "  ratios; CPU is of the command and all its children, memory that of its largest process",
+            *(line for note in result.notes for line in wrap(f"- {note}", WIDTH, subsequent_indent="  ")),
             "",
         ]
     )

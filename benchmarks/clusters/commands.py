@@ -1,7 +1,10 @@
 """A run through a pilot that is up: `python -m benchmarks.clusters.commands --transport tcp DOCUMENT INPUTS OUTDIR`.
 
-JSON on stdout: the seconds of the whole `cwlbalsam run`; the rate from when its first job was handed out to when the
-last outcome was taken; and the microseconds of CPU time that each part of the way took for a job.
+JSON on stdout. Seconds, and jobs/s, are of the whole `cwlbalsam run`: from the start of its process, with nothing
+loaded, until it has ended and all outputs lie where they belong; the document has been validated before, as by any run
+of it. busy/s counts from when the coordinator handed out the first job to when it took the last outcome, without what
+comes before and after: start, expansion, moving and printing outputs. The microseconds are the CPU time that each part
+of the way took for a job; without a pilot, run is all.
 """
 
 import argparse
@@ -10,33 +13,47 @@ import resource
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
 from pathlib import Path
 
-from benchmarks.clusters.homes import NO_PILOT, PARTS, WITHOUT_PROCESSES, cpu_seconds, run, site_home, site_of, warm_up
-from benchmarks.documents import Files
+from benchmarks.clusters.homes import (
+    NO_PILOT,
+    PARTS,
+    TRANSPORTS,
+    WITHOUT_PROCESSES,
+    cpu_seconds,
+    room_for,
+    run,
+    site_home,
+    site_of,
+    validate,
+    warm_up,
+)
+from benchmarks.documents import Files, write_nothing, write_scatter
 from benchmarks.stores import check, closing_store
 
 
 def measure(
-    files: Files, outdir: Path, transport: str, jobs: int, environment: Mapping[str, str]
+    files: Files, outdir: Path, transport: str, jobs: int, *, scheduler: str, nodes: int, nothing: bool
 ) -> tuple[float, dict[str, float]]:
-    """Seconds, and figures by their names."""
-    with tempfile.TemporaryDirectory(prefix="pilot-", dir=outdir.parent) as name:
-        folder = Path(name)
-        with site_home(folder, transport) as home:
-            warm_up(home, folder, transport, environment)
-            before, run_before = cpu_seconds(folder), _children_seconds()
-            started = time.perf_counter()
-            told = run(home, outdir, *files.arguments, site=site_of(transport), environment=environment)
-            seconds = time.perf_counter() - started
-            after = cpu_seconds(folder)
-            check(len(told["out"]) == jobs, f"{len(told['out'])} outputs of {jobs} jobs")
-            figures = {"jobs/s": jobs / busy_seconds(home)}
-            spent = {"run": _children_seconds() - run_before, **{part: after[part] - before[part] for part in PARTS}}
-    if transport != NO_PILOT:
-        figures |= {f"{part} µs": 1e6 * used / jobs for part, used in spent.items()}
-    return seconds, figures
+    """Seconds, and figures by their names. nothing: jobs without processes."""
+    scheduler = scheduler if transport != NO_PILOT else "local"
+    with (
+        tempfile.TemporaryDirectory(prefix="pilot-", dir=outdir.parent) as name,
+        room_for(Path(name), scheduler, nodes) as (folder, reaching),
+        site_home(folder, transport, scheduler, nodes) as home,
+    ):
+        environment = {**reaching, **(WITHOUT_PROCESSES if nothing else {})}
+        warm_up(home, folder, transport, environment, write_nothing if nothing else write_scatter)
+        validate(home, files.document)
+        before, run_before = cpu_seconds(folder), _children_seconds()
+        started = time.perf_counter()
+        told = run(home, outdir, *files.arguments, site=site_of(transport), environment=environment)
+        seconds = time.perf_counter() - started
+        after = cpu_seconds(folder)
+        check(len(told["out"]) == jobs, f"{len(told['out'])} outputs of {jobs} jobs")
+        figures = {"jobs/s": jobs / seconds, "busy/s": jobs / busy_seconds(home)}
+        spent = {"run": _children_seconds() - run_before, **{part: after[part] - before[part] for part in PARTS}}
+    return seconds, figures | {f"{part} µs": 1e6 * used / jobs for part, used in spent.items() if used}
 
 
 def busy_seconds(home: Path, runs: int = 1) -> float:
@@ -56,7 +73,9 @@ def _children_seconds() -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--transport", choices=("tcp", "spool", NO_PILOT), required=True)
+    parser.add_argument("--transport", choices=(*TRANSPORTS, NO_PILOT), required=True)
+    parser.add_argument("--scheduler", choices=("local", "slurm"), default="local")
+    parser.add_argument("--nodes", type=int, default=1, help="of the pilot, with all cores of this machine together")
     parser.add_argument("--jobs", type=int, required=True)
     parser.add_argument("--no-processes", action="store_true", help="jobs end as soon as a worker takes them")
     parser.add_argument("document", type=Path)
@@ -64,8 +83,15 @@ def main() -> None:
     parser.add_argument("outdir", type=Path)
     options = parser.parse_args()
     files = Files(options.document, options.inputs)
-    environment = WITHOUT_PROCESSES if options.no_processes else {}
-    seconds, figures = measure(files, options.outdir, options.transport, options.jobs, environment)
+    seconds, figures = measure(
+        files,
+        options.outdir,
+        options.transport,
+        options.jobs,
+        scheduler=options.scheduler,
+        nodes=options.nodes,
+        nothing=options.no_processes,
+    )
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
     json.dump({"seconds": seconds, "peak_bytes": peak, "figures": figures}, sys.stdout)
 

@@ -4,22 +4,28 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from benchmarks.documents import write_nothing, write_scatter
+from benchmarks.documents import Files, write_scatter
 from cwlbalsam.service.agents import stop_agent
 from cwlbalsam.service.home import Home
+from tests.cluster import running_cluster
 
+CORES = len(os.sched_getaffinity(0))
 SITE = "pilots"
 NO_PILOT = "local"
 """In place of a transport: workers of the run's own."""
-HERE: dict[str, Any] = {
-    "scheduler": "local",
-    "pilots": {"nodes": 1, "total_nodes": 1, "max": 1, "wall": "30m", "idle": "5m"},
+TRANSPORTS: dict[str, dict[str, Any]] = {
+    "tcp": {"transport": "tcp"},
+    "spool": {"transport": "spool"},
+    "mpi": {"transport": "tcp", "starter": "mpi", "mpi": {"launcher": "srun", "pmi": "pmi2"}},
 }
+"""What a site says of them. mpi: between the launcher and the nodes."""
+ONE_PILOT = {"nodes": 1, "total_nodes": 1, "max": 1, "wall": "30m", "idle": "5m"}
+HERE: dict[str, Any] = {"scheduler": "local", "pilots": ONE_PILOT}
 """One pilot on this machine, which stays."""
 PARTS = ("agent", "launcher", "node")
 """node: a supervisor with its workers, and all the commands that have ended there."""
@@ -27,6 +33,7 @@ PARTS_OF = {
     "cwlbalsam.service.site_agent": "agent",
     "cwlbalsam.executor.launcher": "launcher",
     "cwlbalsam.executor.supervisor": "node",
+    "cwlbalsam.executor.ensemble": "node",
 }
 WARM_JOBS = 256
 """Enough to start all workers of a pilot."""
@@ -47,11 +54,23 @@ def describe_sites(home: Path, sites: Mapping[str, Mapping[str, Any]]) -> Iterat
 
 
 @contextmanager
-def site_home(folder: Path, transport: str) -> Iterator[Path]:
-    """A new home with the site SITE."""
+def room_for(folder: Path, scheduler: str, nodes: int = 1) -> Iterator[tuple[Path, Mapping[str, str]]]:
+    """A folder that a scheduler's nodes see, and the environment in which it is asked: Slurm's nodes are here, and
+    share the cores of this machine."""
+    if scheduler != "slurm":
+        yield folder, {}
+        return
+    with running_cluster(folder / "slurm", "--nodes", str(nodes), "--cpus", str(CORES // nodes)) as cluster:
+        yield cluster.shared, cluster.environment
+
+
+@contextmanager
+def site_home(folder: Path, transport: str, scheduler: str = "local", nodes: int = 1) -> Iterator[Path]:
+    """A new home with the site SITE, with one pilot of so many nodes."""
     home = folder / "home"
     home.mkdir()
-    site = {"work": str(folder / "work"), "transport": transport}
+    pilots = {**ONE_PILOT, "nodes": nodes, "total_nodes": nodes}
+    site = {"work": str(folder / "work"), "scheduler": scheduler, "pilots": pilots, **TRANSPORTS.get(transport, {})}
     with describe_sites(home, {SITE: site} if transport != NO_PILOT else {}):
         yield home
 
@@ -64,16 +83,25 @@ def run(
     home: Path, outdir: Path, *arguments: str | Path, site: str = SITE, environment: Mapping[str, str] | None = None
 ) -> Any:
     """The output object of a run. site: "" for this machine. Raises RuntimeError if it does not end well."""
-    command = [sys.executable, "-m", "cwlbalsam", "run", "--quiet", "--outdir", str(outdir)]
+    options = ["--quiet", "--outdir", str(outdir), *(["--site", site] if site else [])]
+    return json.loads(_call(home, "run", *options, *arguments, environment=environment))
+
+
+def validate(home: Path, document: Path) -> None:
+    """What is kept of a document from run to run is there then."""
+    _call(home, "validate", document)
+
+
+def _call(home: Path, *arguments: str | Path, environment: Mapping[str, str] | None = None) -> bytes:
     done = subprocess.run(
-        [*command, *(["--site", site] if site else []), *map(str, arguments)],
+        [sys.executable, "-m", "cwlbalsam", *map(str, arguments)],
         env={**os.environ, "PYTHONPATH": str(ROOT), **(environment or {}), "CWLBALSAM_HOME": str(home)},
         capture_output=True,
         check=False,
     )
     if done.returncode:
         raise RuntimeError(f"a run ended with {done.returncode}: {done.stderr.decode()[-1000:]}")
-    return json.loads(done.stdout)
+    return done.stdout
 
 
 def cpu_seconds(folder: Path) -> dict[str, float]:
@@ -89,9 +117,15 @@ def cpu_seconds(folder: Path) -> dict[str, float]:
     return found
 
 
-def warm_up(home: Path, folder: Path, transport: str, environment: Mapping[str, str] | None = None) -> None:
+def warm_up(
+    home: Path,
+    folder: Path,
+    transport: str,
+    environment: Mapping[str, str] | None = None,
+    write: Callable[[Path, int], Files] = write_scatter,
+) -> None:
     """Have the pilot up, and what is kept from run to run."""
     documents = folder / "warm"
     documents.mkdir()
-    files = write_scatter(documents, WARM_JOBS) if not environment else write_nothing(documents, WARM_JOBS)
+    files = write(documents, WARM_JOBS)
     run(home, folder / "warm-out", *files.arguments, site=site_of(transport), environment=environment)

@@ -56,7 +56,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         seconds = measure(int(sys.argv[1]), sys.argv[2] if len(sys.argv) > 2 else "", folder)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    json.dump({"seconds": seconds, "peak_bytes": peak}, sys.stdout)
+    figures = {"jobs/s": int(sys.argv[1]) / seconds}
+    json.dump({"seconds": seconds, "peak_bytes": peak, "figures": figures}, sys.stdout)
 
 
 if __name__ == "__main__":

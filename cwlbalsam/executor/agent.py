@@ -9,27 +9,19 @@ import contextlib
 import math
 import time
 from collections.abc import Callable, Iterable
-from pathlib import Path
-from typing import Protocol
 from uuid import uuid4
 
 import msgspec
 from msgspec import Struct
 
-from cwlbalsam.cwl.tasks import ANY_PILOT, Outcome, PilotKind, Task
+from cwlbalsam.cwl.tasks import ANY_PILOT, PilotKind, Task
 from cwlbalsam.errors import UserError
 from cwlbalsam.executor.capacity import Capacity
-from cwlbalsam.executor.crew import Crew, by_task
 from cwlbalsam.executor.dispatch import Dispatcher, Waiting
-from cwlbalsam.executor.frames import Inbox, unpack_outcomes, unpack_reports
-from cwlbalsam.executor.journal import read_journal, read_journals
+from cwlbalsam.executor.frames import Inbox
 from cwlbalsam.executor.messages import (
-    CancelJobs,
-    CleanUp,
-    Ended,
     EndWorker,
     FromWorker,
-    LearnProgram,
     Leave,
     Leaving,
     NodeDown,
@@ -37,20 +29,15 @@ from cwlbalsam.executor.messages import (
     Notice,
     Opened,
     OpenRun,
-    Recall,
-    Refusal,
-    Reported,
-    Started,
     StartWorker,
-    Submit,
     ToWorker,
     WorkerDied,
-    framed,
     pack_message,
     to_agent,
     to_site,
 )
 from cwlbalsam.executor.placement import Node
+from cwlbalsam.executor.served import Guests, Rules, Served, refusal
 from cwlbalsam.executor.wires.base import Outlet, Wire
 from cwlbalsam.planner.start_order import Order, widest_first
 
@@ -93,57 +80,15 @@ class Member(Struct, eq=False):
         self.place.session.wire.send(pack_message(ToWorker(self.place.number, self.number, frame)))
 
 
-class Served(Struct, eq=False):
-    """A run that is connected, or whose workers are still ending. nodes: as its dispatcher knows them, by place.
-    is_done: nobody needs what it leaves."""
-
-    number: int
-    opened: OpenRun
-    crew: Crew
-    dispatcher: Dispatcher
-    writer: Outlet
-    programs: dict[str, bytes] = msgspec.field(default_factory=dict)
-    nodes: dict[int, Node] = msgspec.field(default_factory=dict)
-    workers: set[int] = msgspec.field(default_factory=set)
-    closed: bool = False
-    is_done: bool = False
-
-
-class Launching(Protocol):
-    """How an MPI job's launch command is made for its hosts. Raises JobError."""
-
-    def __call__(self, task: Task) -> Task: ...
-
-
-class Guests(Protocol):
-    """What a site does for runs of other machines, and after them."""
-
-    def welcome(self, message: OpenRun) -> tuple[OpenRun, Opened]:
-        """The run as the site has it. Raises UserError if it cannot be here."""
-
-    def clean_up(self, message: OpenRun) -> None:
-        """Remove what the run has left."""
-
-
 class Agent:
-    """check: raises UserError for a task that no node of the site could ever run. changed: called when tasks or
-    sessions have come or gone."""
+    """rules: what holds for all runs; `changed` is called when sessions have come or gone, too."""
 
-    def __init__(
-        self,
-        *,
-        check: Callable[[Task], None],
-        launching: Launching,
-        changed: Callable[[], None],
-        guests: Guests | None = None,
-        order: Order = widest_first,
-    ) -> None:
+    def __init__(self, rules: Rules, *, guests: Guests | None = None, order: Order = widest_first) -> None:
         self.sessions: dict[str, Session] = {}
         self.runs: dict[int, Served] = {}
         self.clients = 0
-        self._check = check
-        self._launching = launching
-        self._changed = changed
+        self._rules = rules
+        self._changed = rules.changed
         self._guests = guests
         self._order = order
         self._members: dict[int, Member] = {}
@@ -165,7 +110,7 @@ class Agent:
         """Tell all runs that have something to do."""
         for run in self.runs.values():
             if not run.closed and len(run.crew):
-                run.writer.write(framed(Notice(text)))
+                run.tell(Notice(text))
 
     def fail_waiting(self, message: str, matches: Callable[[Task], bool] = lambda _: True) -> None:
         """Answer the tasks that will never get a node: all, or those that match."""
@@ -188,7 +133,7 @@ class Agent:
             case FromWorker(worker, said):
                 member = self._members.get(worker)
                 if member is not None and (run := self.runs.get(member.run)) is not None:
-                    self._hand_on(run, said)
+                    run.hand_on(said)
             case NodeUp(number, host, machine, seconds):
                 ends = time.monotonic() + seconds
                 session.nodes[number] = Place(session, number, host, Capacity(machine), ends)
@@ -202,17 +147,6 @@ class Agent:
                 self._close(session)
                 self._changed()
         self.schedule()
-
-    def _hand_on(self, run: Served, said: bytes) -> None:
-        """Outcomes go to their run as they came, unless some are of tasks that the worker did not have."""
-        reports = unpack_reports(said)
-        known = run.crew.settle(reports)
-        if len(known) == len(reports):
-            run.writer.write(framed(Reported(said)))
-        elif known:
-            jobs = {report.job for report in known}
-            run.writer.write(framed(Ended([outcome for outcome in unpack_outcomes(said) if outcome.job in jobs])))
-        self._changed()
 
     def dismiss(self, name: str) -> None:
         """Have a launcher leave; it ends what it still runs."""
@@ -256,7 +190,7 @@ class Agent:
         if run is None:
             return
         run.workers.discard(worker)
-        run.crew.lost(worker, how, by_task(list(read_journal(self._journal(run, worker)))))
+        run.crew.lost(worker, how, run.written(self._name(worker)))
         if run.closed and not run.workers:
             self._forget(run)
 
@@ -305,12 +239,12 @@ class Agent:
             node = Node(place.capacity, place.name, session.id, place.ends, session.wire.ahead_seconds)
             node.pilot = session.pilot
             run.nodes[id(place)] = node
-        journal = str(self._journal(run, number)) if run.opened.journals else ""
+        journal = run.journal(self._name(number))
         place.session.wire.send(pack_message(StartWorker(place.number, number, run.opened.settings, journal)))
         run.crew.join(number, member, node)
 
-    def _journal(self, run: Served, worker: int) -> Path:
-        return Path(run.opened.journals or "/nonexistent", f"{self._incarnation}-{worker}.journal")
+    def _name(self, worker: int) -> str:
+        return f"{self._incarnation}-{worker}"
 
     # --- runs ---
 
@@ -328,7 +262,8 @@ class Agent:
                         if run is None:
                             break
                     elif run is not None:
-                        self._do(run, message)
+                        run.obey(message)
+                        self.schedule()
         if run is not None:
             self._close_run(run)
         writer.close()
@@ -348,46 +283,10 @@ class Agent:
                 outlet.flush()
                 return None
         self._numbers += 1
-        number = self._numbers
-        dispatcher = Dispatcher(self._order)
-
-        def ended(outcomes: list[Outcome]) -> None:
-            outlet.write(framed(Ended(outcomes)))
-            self._changed()
-
-        def started(jobs: list[int]) -> None:
-            outlet.write(framed(Started(jobs)))
-
-        programs: dict[str, bytes] = {}
-        crew = Crew(dispatcher, programs.__getitem__, ended, started, self._launching)
-        run = self.runs[number] = Served(number, message, crew, dispatcher, outlet, programs)
-        outlet.write(framed(opened))
+        run = Served(self._numbers, message, outlet, Dispatcher(self._order), self._rules)
+        self.runs[run.number] = run
+        run.tell(opened)
         return run
-
-    def _do(self, run: Served, message: LearnProgram | Submit | CancelJobs | Recall | CleanUp) -> None:
-        match message:
-            case LearnProgram(digest, body):
-                run.programs[digest] = body
-            case Submit(tasks):
-                fitting = []
-                for task in tasks:
-                    try:
-                        self._check(task)
-                        fitting.append(task)
-                    except UserError as error:
-                        run.crew.refuse(task, str(error))
-                run.crew.submit(fitting)
-                self._changed()
-            case CancelJobs(jobs, unstarted):
-                run.crew.cancel(jobs, unstarted=unstarted)
-            case Recall(tasks):
-                journals = run.opened.journals
-                written = by_task(list(read_journals(Path(journals)))) if journals else {}
-                keys = list(written) if tasks is None else tasks
-                run.writer.write(framed(Ended([written.get(key) or lost(*key) for key in keys])))
-            case CleanUp():
-                run.is_done = True
-        self.schedule()
 
     def _close_run(self, run: Served) -> None:
         """The run is gone: what it still runs is ended."""
@@ -403,14 +302,3 @@ class Agent:
     def _forget(self, run: Served) -> None:
         if self.runs.pop(run.number, None) is not None and run.is_done and self._guests is not None:
             self._guests.clean_up(run.opened)
-
-
-def lost(job: int, attempt: int, fingerprint: bytes) -> Outcome:
-    """Of a task that an agent had which has ended."""
-    error = "the site's agent has ended"
-    return Outcome(job=job, attempt=attempt, ending="temporary", error=error, fingerprint=fingerprint)
-
-
-def refusal(error: UserError) -> bytes:
-    problem = error.problems[0]
-    return framed(Refusal(problem.message, problem.hint))

@@ -100,9 +100,9 @@ class Workbench:
         self._lanes.setdefault(task.grant, Lane()).waiting.append(task)
 
     @property
-    def waiting(self) -> bool:
-        """Whether tasks wait for others to end."""
-        return any(lane.waiting for lane in self._lanes.values())
+    def waiting(self) -> int:
+        """How many tasks wait for others to end."""
+        return sum(len(lane.waiting) for lane in self._lanes.values())
 
     @property
     def is_busy(self) -> bool:

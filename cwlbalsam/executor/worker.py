@@ -18,7 +18,7 @@ from cwlbalsam.executor.workbench import CLEAN_UP_SECONDS, GRACE_SECONDS, Prepar
 FLUSH_SECONDS = 0.005
 """Outcomes wait this long for company while other tasks keep the worker busy."""
 
-REMOTE_FLUSH_SECONDS = 0.02
+REMOTE_FLUSH_SECONDS = 0.1
 """The same where each message passes several processes; there more work is sent ahead."""
 
 MAX_PATIENCE = 3_600_000.0
@@ -120,7 +120,7 @@ class Worker:
         outcomes = self._outcomes
         if outcomes and (
             len(outcomes) >= FRAME_TASKS
-            or not self._bench.waiting  # soon there is nothing to do: the pool must know
+            or len(outcomes) >= self._bench.waiting  # while there is still something to do, the pool must know
             or time.monotonic() - self._first_outcome >= self._flush_seconds
         ):
             for first in range(0, len(outcomes), FRAME_TASKS):

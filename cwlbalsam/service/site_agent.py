@@ -23,6 +23,7 @@ from cwlbalsam.executor.batch import BatchSystem
 from cwlbalsam.executor.mpi_jobs import with_launch
 from cwlbalsam.executor.pilot import PilotFile, Starter, Transport
 from cwlbalsam.executor.pilots import Pilots
+from cwlbalsam.executor.served import Rules
 from cwlbalsam.executor.site_limits import SiteLimits, limits_of
 from cwlbalsam.executor.wires.line import Switchboard
 from cwlbalsam.executor.wires.tcp import listen
@@ -65,7 +66,7 @@ async def serve_site(home: Home, told: Site) -> None:
         limits(task.grant.pilot.queue).check(task)
 
     guests = SiteGuests(home, site, work_folder(home, told).resolve())
-    agent = Agent(check=check, launching=launching, changed=changed, order=ORDERS[site.order], guests=guests)
+    agent = Agent(Rules(check, launching, changed), order=ORDERS[site.order], guests=guests)
     folder = work_folder(home, told) / "pilots"
     pilots = Pilots(agent, _batch_system(site), folder, limits, _pilot_file(site, limits("")), seen.state)
     await pilots.recover()

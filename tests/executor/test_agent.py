@@ -25,6 +25,7 @@ from cwlbalsam.executor.messages import (
     to_node,
     to_run,
 )
+from cwlbalsam.executor.served import Rules
 
 MACHINE = Machine(cores=4, ram=4096, tmpdir=1 << 20)
 
@@ -53,7 +54,7 @@ def told_after(folder: Path, reported: Sequence[Outcome]) -> tuple[bytes, Any]:
     """What a worker says that has tasks 0 and 1, and what the run hears of it."""
 
     async def talk() -> tuple[bytes, Any]:
-        agent = Agent(check=lambda _: None, launching=lambda task: task, changed=lambda: None)
+        agent = Agent(Rules(lambda _: None, lambda task: task, lambda: None))
         server = await asyncio.start_unix_server(agent.serve, folder / "agent.sock")
         reader, writer = await asyncio.open_unix_connection(folder / "agent.sock")
         wire = Wire()

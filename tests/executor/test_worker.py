@@ -5,8 +5,21 @@ from pathlib import Path
 
 import pytest
 
-from cwlbalsam.cwl.tasks import Outcome
-from tests.executor.fakes import Session, make_pool, make_task, run_pool, run_tasks, shell
+from cwlbalsam.cwl.tasks import Outcome, Settings
+from cwlbalsam.executor import worker
+from cwlbalsam.executor.forkserver import fork_server, request_worker
+from cwlbalsam.executor.frames import Inbox, Learn, Work, pack, unpack_outcomes
+from tests.executor.fakes import (
+    ONE_CORE,
+    PROGRAM,
+    Session,
+    make_pool,
+    make_task,
+    prepare,
+    run_pool,
+    run_tasks,
+    shell,
+)
 
 
 def run(folder: Path, *tasks: object) -> list[Outcome]:
@@ -102,6 +115,19 @@ def test_our_own_mistake_fails_the_job_as_a_bug_and_the_worker_goes_on(tmp_path:
 def test_a_job_that_needs_no_command_is_answered_at_once(tmp_path: Path) -> None:
     (outcome,) = run(tmp_path, make_task(1, tmp_path, outputs={"x": [1, None]}))
     assert outcome.ending == "done" and bytes(outcome.outputs["x"]) == b"\x92\x01\xc0"
+
+
+def test_a_busy_worker_speaks_when_half_of_its_tasks_are_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker, "FLUSH_SECONDS", 3600.0)
+    server, pid = fork_server(lambda there, _: worker.work(there, Settings(), str(tmp_path / "w"), prepare))
+    with server, request_worker(server, 1) as connection:
+        tasks = [shell(job, tmp_path, "true") for job in range(8)]
+        connection.sendall(pack(Learn("digest", PROGRAM)) + pack(Work(tasks, [(ONE_CORE, 1)])))
+        inbox, heard = Inbox(), list[int]()
+        while sum(heard) < len(tasks):
+            heard += [len(unpack_outcomes(body)) for body in inbox.feed(connection.recv(1 << 18))]
+    os.waitpid(pid, 0)
+    assert heard == [4, 2, 1, 1]
 
 
 def test_every_job_finds_an_empty_temporary_folder(tmp_path: Path) -> None:
