@@ -31,6 +31,7 @@ from cwlbalsam.jobs.states import FINAL
 from cwlbalsam.parser.cache import Loaded
 from cwlbalsam.service.home import Home
 from cwlbalsam.service.leftovers import MOVES_FILE, clean_up_apart, write_intent
+from cwlbalsam.service.link_book import LinkBook
 from cwlbalsam.service.masking import mask, mask_changes, secrets_of
 from cwlbalsam.service.options import NO_ENGINE, Asked, RunOptions
 from cwlbalsam.service.output_object import spell_out
@@ -99,6 +100,7 @@ class LocalRun:
         self.requests = requests or Requests(self.folder / FOLDER)
         self.interrupted: Literal["", "interrupted", "killed"] = ""
         self.secrets = secrets_of(loaded.program, values)
+        self.links = LinkBook()
         self.outputs: dict[str, Raw] | None = None  # of a run with sites, once they are here
 
     @property
@@ -165,7 +167,12 @@ class LocalRun:
             self.reporter.report(RunStarted(self.id, self.document))
             import asyncio  # the workers, forked before, import what they need meanwhile
 
-            asyncio.run(self._main(coordinator, pool))
+            if self.sites.sites:
+                self.links.read(store)
+            try:
+                asyncio.run(self._main(coordinator, pool))
+            finally:
+                self.links.write(store)
             return self._end(coordinator, store, started)
         except BaseException as error:
             status: RunStatus = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
@@ -196,6 +203,7 @@ class LocalRun:
             sites_home=self.sites_home,
             secret=bool(self.secrets),
             reporter=self.reporter,
+            links=self.links,
         )
         return places.pool(home, settings)
 

@@ -20,6 +20,7 @@ from cwlbalsam.parser.cache import Loaded
 from cwlbalsam.service.agents import confirm_ended, connect
 from cwlbalsam.service.home import Home
 from cwlbalsam.service.leftovers import TRANSFERS_FILE
+from cwlbalsam.service.link_book import LinkBook
 from cwlbalsam.service.options import NO_ENGINE, RunOptions
 from cwlbalsam.service.run_sites import RunSites, sites_home_of
 from cwlbalsam.service.site_scratch import owner_of
@@ -38,6 +39,7 @@ class RunPlaces(Struct, frozen=True, kw_only=True):
     sites_home: Home
     secret: bool
     reporter: Reporter
+    links: LinkBook
 
     def pool(self, home: WorkerPool, settings: Settings) -> StagingPool:
         places = {site.name: self._place(site, settings) for site in self.sites.sites.values()}
@@ -82,7 +84,7 @@ class RunPlaces(Struct, frozen=True, kw_only=True):
         catalogue = Catalogue()
         endpoints = {ground.endpoint.site: ground.endpoint for ground in grounds.values()}
         log = TransferLog(self.folder / TRANSFERS_FILE, self.reporter)
-        mover = Mover(endpoints, catalogue, log.report, owner=self.run)
+        mover = Mover(endpoints, catalogue, log.report, figures=self.links.figures, owner=self.run)
         return Whereabouts(grounds, catalogue, mover)
 
     def _check_engine(self, place: Place) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from cwlbalsam.executor.events import TransferEnded, TransferEvent, TransferStarted
 from cwlbalsam.executor.transfers import CONCURRENT, Clock, Mover
 from cwlbalsam.executor.wanted import TransferFailed, Wanted
-from cwlbalsam.jobs.links import Figures
+from cwlbalsam.jobs.links import HALF_LIFE_SECONDS, Figures, LinkName
 from cwlbalsam.jobs.replicas import Catalogue, Replica, ReplicaState
 from cwlbalsam.sites.transfers.base import Batch, Carrier, Endpoint, Progress, Result, Ssh, Trouble
 
@@ -44,7 +44,11 @@ class World:
     """Sites, what they have, and a mover between them with a clock of its own."""
 
     def __init__(
-        self, replicas: list[tuple[str, str]], script: Script, protocols: tuple[str, ...] = ("p", "q")
+        self,
+        replicas: list[tuple[str, str]],
+        script: Script,
+        protocols: tuple[str, ...] = ("p", "q"),
+        figures: dict[LinkName, Figures] | None = None,
     ) -> None:
         self.there = {(site, f"/{site}/{file}") for file, site in replicas}
         rows = [
@@ -63,7 +67,13 @@ class World:
         }
         clock = Clock(lambda: self.now, self._sleep, lambda: 0.5)
         self.mover = Mover(
-            ENDPOINTS, self.catalogue, self.events.append, carriers=carriers, clock=clock, carry=self._carry
+            ENDPOINTS,
+            self.catalogue,
+            self.events.append,
+            carriers=carriers,
+            figures=figures,
+            clock=clock,
+            carry=self._carry,
         )
 
     async def _sleep(self, seconds: float) -> None:
@@ -159,7 +169,7 @@ def test_a_copy_that_is_gone_is_forgotten_and_another_one_taken() -> None:
     assert isinstance(world.bring(("x", "c"))[0], Replica)
     lost = world.catalogue.at("x", "a")
     assert lost is not None
-    assert lost.state is ReplicaState.DOOMED
+    assert lost.state is ReplicaState.GONE
 
 
 def test_a_file_that_no_site_has_any_more_has_to_be_made_again() -> None:
@@ -261,3 +271,22 @@ def test_whatever_happens_each_file_arrives_once_or_is_told_why_not(
     ended = sum(isinstance(event, TransferEnded) for event in world.events)
     assert started == ended == len(world.sent)
     assert world.mover._quests == {}
+
+
+def learned(site: str, protocol: str, seconds: float, when: float = 1000.0) -> tuple[LinkName, Figures]:
+    figures = Figures(latency_seconds=seconds, file_seconds=0.001, bytes_per_second=1e6, samples=9, learned=when)
+    return (site, "b", protocol), figures
+
+
+def test_the_first_transfer_goes_by_what_earlier_runs_have_learned() -> None:
+    slow = [learned("a", "p", 9.0), learned("a", "q", 9.0), learned("c", "p", 5.0)]
+    world = World([("f", "a"), ("f", "c")], well, figures=dict([*slow, learned("c", "q", 0.1)]))
+    world.bring(("f", "b"))
+    assert [(protocol, batch.source.site) for protocol, batch, _ in world.sent] == [("q", "c")]
+
+
+def test_what_was_learned_long_ago_is_tried_anew() -> None:
+    (link, figures) = learned("a", "p", 9.0, 1000.0 - 100 * HALF_LIFE_SECONDS)
+    world = World([("f", "a")], well, figures={link: figures})
+    world.bring(("f", "b"))
+    assert [protocol for protocol, _, _ in world.sent] == ["p"]
