@@ -54,7 +54,7 @@ class Opening(Protocol):
     """Called when all sites have answered; makes what brings files, None if all share them. Raises UserError if a site
     cannot run what is meant for it."""
 
-    def __call__(self, places: Mapping[str, Place]) -> Whereabouts | None: ...
+    async def __call__(self, places: Mapping[str, Place]) -> Whereabouts | None: ...
 
 
 class StagingPool:
@@ -98,7 +98,7 @@ class StagingPool:
             for answer in await asyncio.gather(*opening, return_exceptions=True):
                 if isinstance(answer, BaseException):
                     raise answer
-            self._files = self._opening(self._places)
+            self._files = await self._opening(self._places)
         except BaseException:
             await self.close(kill=True)
             raise

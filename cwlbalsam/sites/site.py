@@ -62,12 +62,12 @@ class Site(Struct, frozen=True, kw_only=True):
     """One site. host: where ssh goes, "" for this machine. work: the folder for jobs, "": in the user's home.
 
     containers, transfers: the first is the preferred one; empty: those that are found. modules, setup: what makes the
-    environment of a batch job. starter, transport: of pilots' node supervisors and of their link to the agent, "": what
-    works. order: in which jobs start, a name in planner.start_order.ORDERS. scratch: a folder of each node's own.
-    lease_seconds: 0: as is usual. steps: patterns of the steps that run there if nobody says otherwise. command,
-    python: cwlbalsam and any Python there, "": those on the PATH. ssh_config: "": ssh's own. filesystem: sites that
-    name the same one share their files. gridftp: `gsiftp://host:port`. globus: id of a collection. file: that describes
-    it, "": none.
+    environment of a batch job. software: that is there, `NAME` or `NAME=VERSION`, beside what modules are loaded.
+    starter, transport: of pilots' node supervisors and of their link to the agent, "": what works. order: in which jobs
+    start, a name in planner.start_order.ORDERS. scratch: a folder of each node's own. lease_seconds: 0: as is usual.
+    steps: patterns of the steps that run there if nobody says otherwise. command, python: cwlbalsam and any Python
+    there, "": those on the PATH. ssh_config: "": ssh's own. filesystem: sites that name the same one share their files.
+    gridftp: `gsiftp://host:port`. globus: id of a collection. file: that describes it, "": none.
     """
 
     name: str
@@ -80,6 +80,7 @@ class Site(Struct, frozen=True, kw_only=True):
     containers: tuple[str, ...] = ()
     transfers: tuple[str, ...] = ()
     modules: tuple[str, ...] = ()
+    software: tuple[str, ...] = ()
     setup: tuple[str, ...] = ()
     starter: str = ""
     transport: str = ""

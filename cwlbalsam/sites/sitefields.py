@@ -79,6 +79,10 @@ SITE = {
     "containers": Field(kind="list", doc="Container engines, the preferred one first.", choices=tuple(ENGINES)),
     "transfers": Field(kind="list", doc="Ways to move files, the preferred one first.", choices=PROTOCOLS),
     "modules": Field(kind="list", doc="Environment modules that batch jobs load."),
+    "software": Field(
+        kind="list",
+        doc="Packages for steps that require them (samtools=1.9), beside programs and modules of that name.",
+    ),
     "starter": Field(
         kind="word",
         doc="What starts the supervisors on a pilot's nodes; mpi: as one MPI program, where only MPI reaches nodes.",

@@ -117,6 +117,24 @@ def test_a_failed_job_shows_what_it_printed_there(place: RemotePlace) -> None:
     assert "exit code 3" in place.said.read_text()
 
 
+def test_software_that_a_site_lacks_is_told_before_anything_runs(place: RemotePlace) -> None:
+    text = (
+        f"{HEAD}inputs: []\noutputs: []\nbaseCommand: [touch, {place.folder}/ran]\nrequirements:\n"
+        "  SoftwareRequirement: {packages: {sh: {}, no-such-program: {version: ['2']}, bwa: {version: ['1']}}}\n"
+    )
+    document = write(place, "needs.cwl", text)
+    place.call("run", "--site", "far", "--outdir", place.out, document, code=1)
+    said = place.said.read_text()
+    assert "needs.cwl:" in said
+    assert "requires no-such-program 2, which site 'far' does not have" in said
+    assert "requires bwa 1" in said
+    assert "requires sh" not in said
+    assert not (place.folder / "ran").exists()
+    place.describe(far=place.hosts["far"].describe(software=["no-such-program=2", "bwa"]))
+    place.call("run", "--site", "far", "--outdir", place.out, document)
+    assert (place.folder / "ran").exists()
+
+
 def test_outputs_may_stay_and_be_used_by_the_next_run(place: RemotePlace) -> None:
     text = f"{HEAD}inputs: []\noutputs: {{out: stdout}}\nbaseCommand: [echo, 'made there']\nstdout: made.txt\n"
     make = write(place, "make.cwl", text)

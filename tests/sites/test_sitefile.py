@@ -32,6 +32,7 @@ theta:
   containers: [singularity, docker]
   transfers: globus
   modules: [cray-python, gcc/12.1]
+  software: [samtools=1.9, bwa]
   setup: |
     export OMP_PLACES=cores
     ulimit -s unlimited
@@ -66,6 +67,7 @@ def test_all_that_can_be_said() -> None:
         containers=("singularity", "docker"),
         transfers=("globus",),
         modules=("cray-python", "gcc/12.1"),
+        software=("samtools=1.9", "bwa"),
         setup=("export OMP_PLACES=cores", "ulimit -s unlimited"),
         file="s.yml",
     )
