@@ -21,7 +21,7 @@ from cwlbalsam.cwl.tasks import Settings
 from cwlbalsam.errors import EXIT_BUG, EXIT_FAILED, EXIT_INTERRUPTED, UserError
 from cwlbalsam.executor.capacity import Capacity
 from cwlbalsam.executor.coordinator import Coordinator
-from cwlbalsam.executor.events import Interrupted, Reporter, RunEnded, RunStarted
+from cwlbalsam.executor.events import Interrupted, LogsFetched, Reporter, RunEnded, RunStarted
 from cwlbalsam.executor.live import Failure, Remembered, RetryPolicy
 from cwlbalsam.executor.pool import WorkerPool
 from cwlbalsam.executor.recovery import hold_alive
@@ -283,9 +283,11 @@ class LocalRun:
         }
 
     async def _leave_sites(self, coordinator: Coordinator, pool: "StagingPool") -> None:
-        """Fetch the final outputs from where they were made."""
+        """Fetch the final outputs from where they were made, and what the user wants to read."""
         if self.interrupted:
             return
+        if self.options.log_dir:
+            self.reporter.report(LogsFetched(await pool.fetch_logs()))
         stays = self.options.outputs == "leave"
         self.outputs = coordinator.outputs()
         if not stays:
