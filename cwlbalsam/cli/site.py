@@ -99,7 +99,7 @@ def _settings(told: Site, found: Site) -> list[tuple[str, str, str]]:
             "gpus": str(site.nodes.gpus or ""),
             "mpi": site.mpi.launcher,
             "containers": " ".join(site.containers),
-            "transfers": " ".join(site.transfers),
+            "transfers": " ".join(site.transfers.ways),
             "pilots": f"{pilots.min} to {pilots.max}{limits}" if site.file else "",
             "modules": " ".join(site.modules),
         }

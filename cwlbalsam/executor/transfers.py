@@ -9,7 +9,8 @@ import hashlib
 import random
 import time
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import msgspec
 from msgspec import Struct
@@ -19,14 +20,24 @@ from cwlbalsam.executor.wanted import TransferFailed, Wanted, expected_replica
 from cwlbalsam.jobs.links import Figures, LinkName, TransferRecord, faded, learn
 from cwlbalsam.jobs.replicas import Catalogue, Replica, ReplicaEvent
 from cwlbalsam.sites.transfers import CARRIERS
-from cwlbalsam.sites.transfers.base import Batch, Carrier, Endpoint, Item, Progress, Result, Trouble, share_files
+from cwlbalsam.sites.transfers.base import (
+    Batch,
+    Carrier,
+    Endpoint,
+    Item,
+    Progress,
+    Result,
+    Trouble,
+    preference,
+    share_files,
+)
 from cwlbalsam.sites.transfers.carry import carry, clear
 from cwlbalsam.sites.transfers.choose import GiveUp, Go, History, Option, Wait, batches, choose, record
 from cwlbalsam.sites.transfers.sessions import end_sessions
 
 Carry = Callable[..., Awaitable[list[Result]]]
 CONCURRENT = 4
-"""Batches at the same time from one site to another."""
+"""Batches at the same time from one site to another, if neither says something else."""
 
 
 class Clock(Struct, frozen=True):
@@ -80,9 +91,7 @@ class Mover:
         self._ready: list[Quest] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._left: dict[str, Batch] = {}  # batches whose folders are still at their sites
-        self._slots: defaultdict[tuple[str, str], asyncio.Semaphore] = defaultdict(
-            lambda: asyncio.Semaphore(CONCURRENT)
-        )
+        self._slots: dict[tuple[str, ...], asyncio.Semaphore] = {}
 
     async def bring(self, wanted: Sequence[Wanted]) -> list[Replica | TransferFailed]:
         """Where each file is at its site, once it is there, or why it cannot be."""
@@ -173,11 +182,22 @@ class Mover:
             if source is None:
                 continue
             for name, carrier in self._carriers.items():
-                if not carrier.can(source, target):
+                rank = preference(source, target, name)
+                if rank is not None and not carrier.can(source, target):
                     figures = self._figures((source.site, target.site, name))
                     own = figures.seconds(1, wanted.size or 0) - figures.latency_seconds
-                    found.append(Option(source.site, name, own + figures.latency_seconds / peers))
+                    found.append(Option(source.site, name, own + figures.latency_seconds / peers, rank))
         return found
+
+    @asynccontextmanager
+    async def _room(self, source: str, target: str) -> AsyncIterator[None]:
+        """Where a site says how many batches it takes, that counts, in the same order everywhere."""
+        told = [(site, self._endpoints[site].at_once) for site in sorted({source, target})]
+        gates: dict[tuple[str, ...], int] = {(site,): count for site, count in told if count}
+        async with AsyncExitStack() as stack:
+            for gate, count in (gates or {(source, target): CONCURRENT}).items():
+                await stack.enter_async_context(self._slots.setdefault(gate, asyncio.Semaphore(count)))
+            yield
 
     def _figures(self, link: LinkName) -> Figures:
         source, target, protocol = link
@@ -187,7 +207,7 @@ class Mover:
 
     async def _send(self, link: LinkName, choices: list[Choice]) -> None:
         try:
-            async with self._slots[link[:2]]:
+            async with self._room(*link[:2]):
                 batch = self._batch(link, choices)
                 carrier = self._carriers[link[2]]
                 started = self._clock.now()

@@ -213,7 +213,7 @@ class SiteCheck:
     async def _transfers(self) -> AsyncIterator[Finding]:
         with tempfile.TemporaryDirectory(prefix="cwlbalsam-check-") as folder:
             here, there = home_endpoint(folder), endpoint_of(self._site, self._work)
-            async for name, error in check_transfers(here, there, self._site.transfers, Path(folder)):
+            async for name, error in check_transfers(here, there, self._site.transfers.ways, Path(folder)):
                 advice = "mend it at the site, or leave the protocol out of `transfers`" if error else ""
                 yield Finding(name, "failed" if error else "ok", error, advice)
 

@@ -109,6 +109,14 @@ def test_the_next_run_sends_no_input_again_and_knows_how_fast_the_links_were(pla
     assert otherwise[2] != back[2]
 
 
+def test_a_site_says_by_which_ways_files_are_moved(place: RemotePlace) -> None:
+    arguments = ["run", "--quiet", "--site", "far", "--outdir", place.out, write(place, "cat.cwl", CAT), "--file"]
+    for name in ("tar", "scp"):
+        place.describe(far=place.hosts["far"].describe(transfers={"ways": [name], "at_once": 1}))
+        place.call(*arguments, write(place, f"{name}.txt", name))
+        assert ways_of(place) == [("local", "far", name), ("far", "local", name)]
+
+
 def test_a_killed_bridge_costs_nothing(place: RemotePlace) -> None:
     process = begin_slow(place)
     host = place.hosts["far"]
