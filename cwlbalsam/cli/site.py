@@ -247,6 +247,21 @@ def collect(name: str, files: tuple[Path, ...], days: float, dry_run: bool) -> N
     click.echo(f"{len(gone.runs)} runs and {gone.inputs} input files {verb}", err=True)
 
 
+@command.command("login")
+@click.argument("name")
+@sites_option
+def login(name: str, files: tuple[Path, ...]) -> None:
+    """Log in to Globus for site NAME: open a page, and give the code that it shows.
+
+    Globus knows cwlbalsam by the id of a client, $CWLBALSAM_GLOBUS_CLIENT_ID; with $CWLBALSAM_GLOBUS_CLIENT_SECRET it
+    is a service, and nobody is asked. The tokens stay for later runs, in a file that only you can read.
+    """
+    from cwlbalsam.service.site_login import log_in_to
+
+    kept = log_in_to(pick_site(find_sites(find_home(), files), name))
+    click.echo(f"logged in; tokens are in {kept}", err=True)
+
+
 @command.command("schema")
 def schema() -> None:
     """Print the JSON Schema of site files, for editors."""
