@@ -9,13 +9,13 @@ import hashlib
 import random
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import msgspec
 from msgspec import Struct
 
 from cwlbalsam.executor.events import TransferEnded, TransferEvent, TransferProgress, TransferStarted
+from cwlbalsam.executor.gates import Gates
 from cwlbalsam.executor.wanted import TransferFailed, Wanted, expected_replica
 from cwlbalsam.jobs.links import Figures, LinkName, TransferRecord, faded, learn
 from cwlbalsam.jobs.replicas import Catalogue, Replica, ReplicaEvent
@@ -36,8 +36,6 @@ from cwlbalsam.sites.transfers.choose import GiveUp, Go, History, Option, Wait, 
 from cwlbalsam.sites.transfers.sessions import end_sessions
 
 Carry = Callable[..., Awaitable[list[Result]]]
-CONCURRENT = 4
-"""Batches at the same time from one site to another, if neither says something else."""
 
 
 class Clock(Struct, frozen=True):
@@ -91,7 +89,7 @@ class Mover:
         self._ready: list[Quest] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._left: dict[str, Batch] = {}  # batches whose folders are still at their sites
-        self._slots: dict[tuple[str, ...], asyncio.Semaphore] = {}
+        self._gates = Gates(endpoints)
 
     async def bring(self, wanted: Sequence[Wanted]) -> list[Replica | TransferFailed]:
         """Where each file is at its site, once it is there, or why it cannot be."""
@@ -189,16 +187,6 @@ class Mover:
                     found.append(Option(source.site, name, own + figures.latency_seconds / peers, rank))
         return found
 
-    @asynccontextmanager
-    async def _room(self, source: str, target: str) -> AsyncIterator[None]:
-        """Where a site says how many batches it takes, that counts, in the same order everywhere."""
-        told = [(site, self._endpoints[site].at_once) for site in sorted({source, target})]
-        gates: dict[tuple[str, ...], int] = {(site,): count for site, count in told if count}
-        async with AsyncExitStack() as stack:
-            for gate, count in (gates or {(source, target): CONCURRENT}).items():
-                await stack.enter_async_context(self._slots.setdefault(gate, asyncio.Semaphore(count)))
-            yield
-
     def _figures(self, link: LinkName) -> Figures:
         source, target, protocol = link
         known = self.figures.get(link)
@@ -207,7 +195,7 @@ class Mover:
 
     async def _send(self, link: LinkName, choices: list[Choice]) -> None:
         try:
-            async with self._room(*link[:2]):
+            async with self._gates.through(*link[:2]):
                 batch = self._batch(link, choices)
                 carrier = self._carriers[link[2]]
                 started = self._clock.now()

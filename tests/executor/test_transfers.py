@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from cwlbalsam.executor.events import TransferEnded, TransferEvent, TransferStarted
-from cwlbalsam.executor.transfers import CONCURRENT, Clock, Mover
+from cwlbalsam.executor.gates import CONCURRENT
+from cwlbalsam.executor.transfers import Clock, Mover
 from cwlbalsam.executor.wanted import TransferFailed, Wanted
 from cwlbalsam.jobs.links import HALF_LIFE_SECONDS, Figures, LinkName
 from cwlbalsam.jobs.replicas import Catalogue, Replica, ReplicaState

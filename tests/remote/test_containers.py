@@ -25,7 +25,8 @@ TOOL = (
     + """requirements: {DockerRequirement: {dockerPull: %s}}
 inputs: {file: File}
 outputs: {out: stdout, made: {type: File, outputBinding: {glob: made}}}
-baseCommand: [sh, -c, 'cat "$1" /image; echo made > made', sh, $(inputs.file.path)]
+baseCommand: [sh, -c, 'cat "$1" /image && echo made > made', sh]
+arguments: [$(inputs.file.path)]
 stdout: out.txt
 """
 )
