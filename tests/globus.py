@@ -11,11 +11,16 @@ import threading
 import time
 import urllib.parse
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import jwt
+import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
+
+from cwlbalsam.sites.transfers import globus_login
 
 TRANSFER = "transfer.api.globus.org"
 ALL = "urn:globus:auth:scope:transfer.api.globus.org:all"
@@ -252,7 +257,7 @@ class _Answer(http.server.BaseHTTPRequestHandler):
         operation = re.fullmatch(r"operation/endpoint/([^/]+)/(\w+)", path)
         if path == "submission_id":
             self._say({"DATA_TYPE": "submission_id", "value": str(uuid.uuid4())})
-        elif path == "transfer" and self.globus.consents:
+        elif (path == "transfer" or path.endswith("/ls")) and self.globus.consents:
             scopes = self.globus.consents
             self._refuse(403, "ConsentRequired", "Missing required data_access consent", required_scopes=scopes)
         elif path == "transfer":
@@ -282,7 +287,7 @@ class _Answer(http.server.BaseHTTPRequestHandler):
 
     def _operation(self, collection: str, name: str, query: dict[str, str], document: dict[str, Any]) -> None:
         if name == "ls":
-            folder = self.globus.path(collection, query["path"])
+            folder = self.globus.path(collection, query.get("path", "/"))
             listed = [{"name": path.name, "size": path.stat().st_size, "type": "file"} for path in folder.iterdir()]
             self._say({"DATA_TYPE": "file_list", "DATA": listed})
         elif name == "mkdir":
@@ -297,3 +302,17 @@ class _Answer(http.server.BaseHTTPRequestHandler):
                 self.globus.path(collection, document["new_path"])
             )
             self._say({"code": "FileRenamed"})
+
+
+@contextmanager
+def all_of_globus(home: Path, client: str, patch: pytest.MonkeyPatch) -> Iterator[GlobusService]:
+    """Globus as a whole, logins too, for a program with this id of a client."""
+    started = GlobusService()
+    started.start()
+    for name in ("AUTH", "TRANSFER"):
+        patch.setenv(f"GLOBUS_SDK_SERVICE_URL_{name}", started.url)
+    patch.setenv("CWLBALSAM_HOME", str(home))
+    patch.setenv(globus_login.ID, client)
+    patch.delenv(globus_login.SECRET, raising=False)
+    yield started
+    started.kill()

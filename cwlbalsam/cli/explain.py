@@ -2,15 +2,17 @@
 
 import os
 import sys
+from collections.abc import Callable
 from contextlib import closing
 
 import click
 
-from cwlbalsam.cli.progress import read_tail
+from cwlbalsam.cli.progress import TAIL_BYTES, led
 from cwlbalsam.cli.tables import duration, plain, plain_lines, size
 from cwlbalsam.jobs.ids import short_run_id
 from cwlbalsam.service.explain import Explanation, explain_job, find_job, grant_text
 from cwlbalsam.service.home import find_home
+from cwlbalsam.service.logs import tail_of
 from cwlbalsam.store import open_store
 
 COLOURS = {"failed": "red", "timed out": "red", "done": "green", "runs": "cyan"}
@@ -31,7 +33,8 @@ def command(run: str, job: str, only_command: bool) -> None:
       cwlbalsam explain 0199e6a2-4c1f 'align/sort[3]'
       cwlbalsam explain 0199e6a2-4c1f --command | sh
     """
-    with closing(open_store(find_home().path)) as store:
+    home = find_home()
+    with closing(open_store(home.path)) as store:
         record = store.run(run)
         found = explain_job(store, record, find_job(store, record, job))
     if only_command:
@@ -39,10 +42,11 @@ def command(run: str, job: str, only_command: bool) -> None:
             raise click.ClickException("no command line was kept: only those of failed commands are")
         sys.stdout.buffer.write(os.fsencode(found.shell) + b"\n")  # byte by byte, whatever its words hold
         return
-    print_explanation(found, short_run_id(record.id))
+    print_explanation(found, short_run_id(record.id), lambda log: tail_of(log, record, home, TAIL_BYTES))
 
 
-def print_explanation(found: Explanation, run: str) -> None:
+def print_explanation(found: Explanation, run: str, tail: Callable[[str], str]) -> None:
+    """tail: the last that was printed to a file."""
     job, ending = found.job, found.ending
     verdict = click.style(found.verdict, fg=COLOURS.get(found.verdict), bold=True)
     click.echo(f"{plain(job.name) or '(the run itself)'} {verdict}")
@@ -74,8 +78,8 @@ def print_explanation(found: Explanation, run: str) -> None:
             click.echo(f"    {plain(name)}: {plain(text)}")
     stderr = ending.command.stderr if ending.command else ""
     for what, path in (("printed last", ending.log), ("stderr ended with", stderr)):
-        if path and (tail := read_tail(path)):
-            click.echo(f"{what}:\n{tail}")
+        if path and (lines := led(tail(path))):
+            click.echo(f"{what}:\n{lines}")
     if found.shell:
         click.echo(f"try again:\n{_safe_shell(found.shell, run, job.id)}")
 

@@ -1,14 +1,15 @@
 """`cwlbalsam logs`."""
 
-import shutil
 import sys
 from contextlib import closing
-from pathlib import Path
 
 import click
 
 from cwlbalsam.cli.tables import plain, plain_lines
-from cwlbalsam.service.home import find_home
+from cwlbalsam.errors import UserError
+from cwlbalsam.jobs.model import RunRecord
+from cwlbalsam.service.home import Home, find_home
+from cwlbalsam.service.logs import copy_log
 from cwlbalsam.service.runs import ending_of, find_jobs
 from cwlbalsam.store import StoredJob, open_store
 
@@ -27,15 +28,17 @@ def command(run: str, job: str) -> None:
       cwlbalsam logs 0199e6a2-4c1f 'align/sort[3]'
       cwlbalsam logs 0199e6a2-4c1f 'align/*'
     """
-    with closing(open_store(find_home().path)) as store:
-        jobs = find_jobs(store, store.run(run).id, job)
+    home = find_home()
+    with closing(open_store(home.path)) as store:
+        record = store.run(run)
+        jobs = find_jobs(store, record.id, job)
     if not jobs:
         click.echo("no job has failed; name a job to see what it printed", err=True)
     for found in jobs:
-        print_log(found)
+        print_log(found, record, home)
 
 
-def print_log(job: StoredJob) -> None:
+def print_log(job: StoredJob, run: RunRecord, home: Home) -> None:
     """The heading goes to stderr, so that stdout has nothing but what was printed."""
     ending = ending_of(job)
     code = "" if ending.exit_code is None else f", exit code {ending.exit_code}"
@@ -46,7 +49,6 @@ def print_log(job: StoredJob) -> None:
     if not ending.log:
         return
     try:
-        with Path(ending.log).open("rb") as file:
-            shutil.copyfileobj(file, sys.stdout.buffer)
-    except FileNotFoundError:
-        click.echo(f"{ending.log} is no longer there", err=True)
+        copy_log(ending.log, run, home, sys.stdout.buffer)
+    except UserError as error:
+        click.echo(error, err=True)

@@ -20,6 +20,7 @@ from cwlbalsam.executor.events import (
     JobKept,
     JobsAdded,
     JobStarted,
+    LogsFetched,
     RunEnded,
     RunStarted,
     TransferEnded,
@@ -75,6 +76,8 @@ class Progress(AbstractContextManager["Progress"]):
             case JobEnded():
                 self.tally.end(event, time.monotonic())
                 self.job_ended(event)
+            case LogsFetched():
+                pass
             case JobKept():
                 self.tally.keep(event)
             case Warned():
@@ -228,6 +231,10 @@ def _name(name: str) -> str:
 
 def read_tail(path: str, lead: str = "    | ") -> str:
     """The last lines of what a command has printed, each led by a bar; empty if there is nothing."""
-    text, _ = log_tail(path, TAIL_BYTES)
+    return led(log_tail(path, TAIL_BYTES)[0], lead)
+
+
+def led(text: str, lead: str = "    | ") -> str:
+    """The last lines of a text, each led by a bar; empty if there is nothing."""
     lines = [plain(line) for line in text.splitlines() if line.strip()][-TAIL_LINES:]
     return "\n".join(f"{lead}{line}" for line in lines)

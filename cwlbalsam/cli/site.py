@@ -99,7 +99,7 @@ def _settings(told: Site, found: Site) -> list[tuple[str, str, str]]:
             "gpus": str(site.nodes.gpus or ""),
             "mpi": site.mpi.launcher,
             "containers": " ".join(site.containers),
-            "transfers": " ".join(site.transfers),
+            "transfers": " ".join(site.transfers.ways),
             "pilots": f"{pilots.min} to {pilots.max}{limits}" if site.file else "",
             "modules": " ".join(site.modules),
         }
@@ -245,6 +245,21 @@ def collect(name: str, files: tuple[Path, ...], days: float, dry_run: bool) -> N
     for run in gone.runs:
         click.echo(run)
     click.echo(f"{len(gone.runs)} runs and {gone.inputs} input files {verb}", err=True)
+
+
+@command.command("login")
+@click.argument("name")
+@sites_option
+def login(name: str, files: tuple[Path, ...]) -> None:
+    """Log in to Globus for site NAME: open a page, and give the code that it shows.
+
+    Globus knows cwlbalsam by the id of a client, $CWLBALSAM_GLOBUS_CLIENT_ID; with $CWLBALSAM_GLOBUS_CLIENT_SECRET it
+    is a service, and nobody is asked. The tokens stay for later runs, in a file that only you can read.
+    """
+    from cwlbalsam.service.site_login import log_in_to
+
+    kept = log_in_to(pick_site(find_sites(find_home(), files), name))
+    click.echo(f"logged in; tokens are in {kept}", err=True)
 
 
 @command.command("schema")

@@ -195,9 +195,13 @@ class Cuda(Record, frozen=True, kw_only=True):
 
 
 class Software(Record, frozen=True, kw_only=True):
+    """A package of a SoftwareRequirement; `required` is false for a hint."""
+
     package: str
     versions: tuple[str, ...] = ()
     specs: tuple[str, ...] = ()
+    required: bool = False
+    place: str = ""
 
 
 class Scripts(Record, frozen=True, kw_only=True):

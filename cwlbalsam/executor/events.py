@@ -40,6 +40,12 @@ class JobEnded(Struct, frozen=True):
     reused: bool = False
 
 
+class LogsFetched(Struct, frozen=True):
+    """What jobs at sites have printed is here now. logs: file by what the ends of its jobs called it."""
+
+    logs: dict[str, str]
+
+
 class JobKept(Struct, frozen=True):
     """A resumed run has what this job ended with from before."""
 
@@ -92,7 +98,18 @@ class RunEnded(Struct, frozen=True):
 
 
 TransferEvent = TransferStarted | TransferProgress | TransferEnded
-Event = RunStarted | JobsAdded | JobStarted | JobEnded | JobKept | TransferEvent | Warned | Interrupted | RunEnded
+Event = (
+    RunStarted
+    | JobsAdded
+    | JobStarted
+    | JobEnded
+    | JobKept
+    | LogsFetched
+    | TransferEvent
+    | Warned
+    | Interrupted
+    | RunEnded
+)
 
 
 class Reporter(Protocol):

@@ -54,11 +54,11 @@ class Opening(Protocol):
     """Called when all sites have answered; makes what brings files, None if all share them. Raises UserError if a site
     cannot run what is meant for it."""
 
-    def __call__(self, places: Mapping[str, Place]) -> Whereabouts | None: ...
+    async def __call__(self, places: Mapping[str, Place]) -> Whereabouts | None: ...
 
 
 class StagingPool:
-    """choose: the site of a tool's job, HERE for this machine."""
+    """choose: the site of a tool's job, HERE for this machine. keep_logs: all that commands print is wanted here."""
 
     def __init__(
         self,
@@ -68,6 +68,7 @@ class StagingPool:
         *,
         choose: Callable[[Task], str],
         opening: Opening,
+        keep_logs: bool = False,
     ) -> None:
         self._home = home
         self._places = places
@@ -76,6 +77,8 @@ class StagingPool:
         self._opening = opening
         self._files: Whereabouts | None = None
         self._ways: dict[int, Way] = {}
+        self._keep_logs = keep_logs
+        self._logs: list[str] = []  # locations of those that are still at their sites
         self.clean = False  # at the end: the run needs nothing more that is at its sites
         self._on_outcomes: Callable[[list[Outcome]], None] = lambda _: None
 
@@ -98,7 +101,7 @@ class StagingPool:
             for answer in await asyncio.gather(*opening, return_exceptions=True):
                 if isinstance(answer, BaseException):
                     raise answer
-            self._files = self._opening(self._places)
+            self._files = await self._opening(self._places)
         except BaseException:
             await self.close(kill=True)
             raise
@@ -269,10 +272,14 @@ class StagingPool:
             if way.bound is not None:
                 if not way.bound.done():
                     way.bound.set_result(outcome)
-            elif outcome.log and not self._shares(place) and outcome.ending not in ("done", "skipped"):
+            elif self._shares(place):
+                ready.append(outcome)
+            elif outcome.ending not in ("done", "skipped") and (outcome.log or outcome.command):
                 way.staging = asyncio.create_task(self._with_log(outcome))
             else:
                 ready.append(outcome)
+                if self._keep_logs and outcome.log:
+                    self._logs.append(outcome.log)
         if ready:
             self._answer(ready)
 
@@ -290,17 +297,36 @@ class StagingPool:
                 value = msgspec.msgpack.decode(raw)
                 self._files.translate_back(place, value)
                 outputs[name] = Raw(_encode(value))
-        log = location_at(place, outcome.log) if outcome.log and not self._shares(place) else outcome.log
+        log, command = outcome.log, outcome.command
+        if not self._shares(place):
+            log = location_at(place, log) if log else ""
+            if command is not None and command.stderr:
+                command = replace(command, stderr=location_at(place, command.stderr))
         missing = self._files.locations_back(place, outcome.missing)
-        return replace(outcome, outputs=outputs, log=log, missing=missing)
+        return replace(outcome, outputs=outputs, log=log, command=command, missing=missing)
 
     async def _with_log(self, outcome: Outcome) -> None:
         """What a failed command has printed is fetched: the user wants to read it. All else stays where it is."""
-        value = {"class": "File", "location": outcome.log}
-        with contextlib.suppress(UserError):  # the site is down, perhaps that is why it failed
-            await self._fetch([value])
-            outcome = replace(outcome, log=split_location(value["location"])[1])
-        self._answer([outcome])
+        command = outcome.command
+        log, stderr = await asyncio.gather(self._log(outcome.log), self._log(command.stderr if command else ""))
+        if command is not None:
+            outcome = replace(outcome, command=replace(command, stderr=stderr))
+        self._answer([replace(outcome, log=log)])
+
+    async def _log(self, location: str) -> str:
+        """The path here of what was printed at a site; its location if it does not come."""
+        value = {"class": "File", "location": location}
+        if location:
+            with contextlib.suppress(UserError):  # the site is down, perhaps that is why it failed
+                await self._fetch([value])
+                return split_location(value["location"])[1]
+        return location
+
+    async def fetch_logs(self) -> dict[str, str]:
+        """What all jobs have printed that ended well: path here by location; what does not come is left out."""
+        logs, self._logs = self._logs, []
+        paths = await asyncio.gather(*map(self._log, logs))
+        return {log: path for log, path in zip(logs, paths, strict=True) if path != log}
 
     async def fetch(self, outputs: dict[str, Raw]) -> dict[str, Raw]:
         """Values with all their files here. Raises UserError."""

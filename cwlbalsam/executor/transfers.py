@@ -15,20 +15,27 @@ import msgspec
 from msgspec import Struct
 
 from cwlbalsam.executor.events import TransferEnded, TransferEvent, TransferProgress, TransferStarted
+from cwlbalsam.executor.gates import Gates
 from cwlbalsam.executor.wanted import TransferFailed, Wanted, expected_replica
-from cwlbalsam.jobs.links import Figures, TransferRecord, learn
+from cwlbalsam.jobs.links import Figures, LinkName, TransferRecord, faded, learn
 from cwlbalsam.jobs.replicas import Catalogue, Replica, ReplicaEvent
 from cwlbalsam.sites.transfers import CARRIERS
-from cwlbalsam.sites.transfers.base import Batch, Carrier, Endpoint, Item, Progress, Result, Trouble, share_files
+from cwlbalsam.sites.transfers.base import (
+    Batch,
+    Carrier,
+    Endpoint,
+    Item,
+    Progress,
+    Result,
+    Trouble,
+    preference,
+    share_files,
+)
 from cwlbalsam.sites.transfers.carry import carry, clear
 from cwlbalsam.sites.transfers.choose import GiveUp, Go, History, Option, Wait, batches, choose, record
 from cwlbalsam.sites.transfers.sessions import end_sessions
 
-Link = tuple[str, str, str]
-"""Source, target, protocol."""
 Carry = Callable[..., Awaitable[list[Result]]]
-CONCURRENT = 4
-"""Batches at the same time from one site to another."""
 
 
 class Clock(Struct, frozen=True):
@@ -69,7 +76,7 @@ class Mover:
         report: Callable[[TransferEvent], None],
         *,
         carriers: Mapping[str, Carrier] = CARRIERS,
-        figures: dict[Link, Figures] | None = None,
+        figures: dict[LinkName, Figures] | None = None,
         resuming: bool = False,
         owner: str = "",
         clock: Clock | None = None,
@@ -82,9 +89,7 @@ class Mover:
         self._ready: list[Quest] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._left: dict[str, Batch] = {}  # batches whose folders are still at their sites
-        self._slots: defaultdict[tuple[str, str], asyncio.Semaphore] = defaultdict(
-            lambda: asyncio.Semaphore(CONCURRENT)
-        )
+        self._gates = Gates(endpoints)
 
     async def bring(self, wanted: Sequence[Wanted]) -> list[Replica | TransferFailed]:
         """Where each file is at its site, once it is there, or why it cannot be."""
@@ -138,7 +143,7 @@ class Mover:
         peers: defaultdict[str, int] = defaultdict(int)
         for quest in ready:
             peers[quest.wanted.site] += 1
-        groups: defaultdict[tuple[Link, int], list[Choice]] = defaultdict(list)
+        groups: defaultdict[tuple[LinkName, int], list[Choice]] = defaultdict(list)
         for quest in ready:
             target = quest.wanted.site
             match choose(self._options(quest.wanted, peers[target]), quest.history, self._clock.now()):
@@ -175,20 +180,22 @@ class Mover:
             if source is None:
                 continue
             for name, carrier in self._carriers.items():
-                if not carrier.can(source, target):
+                rank = preference(source, target, name)
+                if rank is not None and not carrier.can(source, target):
                     figures = self._figures((source.site, target.site, name))
                     own = figures.seconds(1, wanted.size or 0) - figures.latency_seconds
-                    found.append(Option(source.site, name, own + figures.latency_seconds / peers))
+                    found.append(Option(source.site, name, own + figures.latency_seconds / peers, rank))
         return found
 
-    def _figures(self, link: Link) -> Figures:
+    def _figures(self, link: LinkName) -> Figures:
         source, target, protocol = link
         known = self.figures.get(link)
-        return known or self._carriers[protocol].guess(self._endpoints[source], self._endpoints[target])
+        guess = self._carriers[protocol].guess(self._endpoints[source], self._endpoints[target])
+        return faded(known, guess, self._clock.now()) if known else guess
 
-    async def _send(self, link: Link, choices: list[Choice]) -> None:
+    async def _send(self, link: LinkName, choices: list[Choice]) -> None:
         try:
-            async with self._slots[link[:2]]:
+            async with self._gates.through(*link[:2]):
                 batch = self._batch(link, choices)
                 carrier = self._carriers[link[2]]
                 started = self._clock.now()
@@ -209,7 +216,7 @@ class Mover:
             del self._left[batch.id]
         self._settle(link, batch, choices, results, started)
 
-    def _batch(self, link: Link, choices: list[Choice]) -> Batch:
+    def _batch(self, link: LinkName, choices: list[Choice]) -> Batch:
         """Its id is the same for the same files on the same way, so that an attempt can go on with the one before."""
         keys = [[self._owner, *link], *([choice.quest.wanted.file, choice.quest.wanted.path] for choice in choices)]
         items = [
@@ -236,22 +243,20 @@ class Mover:
         return watch
 
     def _settle(
-        self, link: Link, batch: Batch, choices: list[Choice], results: Sequence[Result], started: float
+        self, link: LinkName, batch: Batch, choices: list[Choice], results: Sequence[Result], started: float
     ) -> None:
         now = self._clock.now()
         failed = [result for result in results if not result.arrived]
         files, size = sum(result.files for result in results), sum(result.size_bytes for result in results)
         attempt = max(choice.quest.history.failures for choice in choices)
         if not failed:
-            self.figures[link] = learn(self._figures(link), files, size, now - started)
+            self.figures[link] = learn(self._figures(link), files, size, now - started, now)
         together = len(failed) if len(failed) == len(results) else 1
         share = self._clock.chance()
         for choice, result in zip(choices, results, strict=True):
             quest = choice.quest
             if result.arrived:
-                arrived = msgspec.structs.replace(
-                    expected_replica(quest.wanted), size=result.size_bytes, generation=choice.source.generation
-                )
+                arrived = msgspec.structs.replace(expected_replica(quest.wanted), size=result.size_bytes)
                 self._end(quest, self._catalogue.apply(ReplicaEvent.ARRIVED, arrived))
                 continue
             if result.trouble is Trouble.MISSING:

@@ -61,6 +61,5 @@ def expected_replica(wanted: Wanted) -> Replica:
         state=ReplicaState.PENDING,
         size=wanted.size,
         checksum=wanted.checksum,
-        ours=True,
         directory=wanted.directory,
     )

@@ -1,6 +1,6 @@
-"""Files, and their copies at sites: which there are, which may be read, which may go.
+"""Files of a run, and their copies at sites: which there are, and which may be read.
 
-The catalogue is a hint: what it calls VALID was there when it was last seen. It is pure; the store keeps its rows.
+The catalogue is a hint: what it calls VALID was there when it was last seen. It is pure, and ends with the run.
 """
 
 from collections.abc import Iterable
@@ -12,16 +12,6 @@ from msgspec import Struct
 from cwlbalsam.errors import IllegalTransition
 
 
-class Produced(Struct, frozen=True, tag="produced"):
-    """What an attempt of a job has made. path: within its output directory."""
-
-    run: str
-    job: int
-    attempt: int
-    port: str
-    path: str
-
-
 class Owned(Struct, frozen=True, tag="owned"):
     """A user's file, as it was when it was looked at."""
 
@@ -31,33 +21,21 @@ class Owned(Struct, frozen=True, tag="owned"):
     mtime_ns: int
 
 
-FileId = Produced | Owned
-
-
-def file_key(file: FileId) -> str:
+def file_key(file: Owned) -> str:
     """The identity as text, the same for equal files in all processes."""
     return msgspec.json.encode(file).decode()
 
 
-def file_of(key: str) -> FileId:
-    """Raises msgspec.DecodeError for what is no key."""
-    found: FileId = msgspec.json.decode(key, type=FileId)
-    return found
-
-
 class ReplicaState(IntEnum):
-    """The numbers are what the store keeps."""
-
     PENDING = 0
     VALID = 1
-    DOOMED = 2
+    GONE = 2
 
 
 class ReplicaEvent(IntEnum):
     EXPECTED = 0
     ARRIVED = 1
     LOST = 2
-    SUPERSEDED = 3
 
 
 TRANSITIONS: dict[tuple[ReplicaState | None, ReplicaEvent], ReplicaState] = {
@@ -65,24 +43,17 @@ TRANSITIONS: dict[tuple[ReplicaState | None, ReplicaEvent], ReplicaState] = {
     (None, ReplicaEvent.ARRIVED): ReplicaState.VALID,
     (ReplicaState.PENDING, ReplicaEvent.EXPECTED): ReplicaState.PENDING,
     (ReplicaState.PENDING, ReplicaEvent.ARRIVED): ReplicaState.VALID,
-    (ReplicaState.PENDING, ReplicaEvent.LOST): ReplicaState.DOOMED,
+    (ReplicaState.PENDING, ReplicaEvent.LOST): ReplicaState.GONE,
     (ReplicaState.VALID, ReplicaEvent.ARRIVED): ReplicaState.VALID,
-    (ReplicaState.VALID, ReplicaEvent.LOST): ReplicaState.DOOMED,
-    (ReplicaState.VALID, ReplicaEvent.SUPERSEDED): ReplicaState.DOOMED,
-    (ReplicaState.PENDING, ReplicaEvent.SUPERSEDED): ReplicaState.DOOMED,
-    (ReplicaState.DOOMED, ReplicaEvent.EXPECTED): ReplicaState.PENDING,
-    (ReplicaState.DOOMED, ReplicaEvent.ARRIVED): ReplicaState.VALID,
-    (ReplicaState.DOOMED, ReplicaEvent.LOST): ReplicaState.DOOMED,
-    (ReplicaState.DOOMED, ReplicaEvent.SUPERSEDED): ReplicaState.DOOMED,
+    (ReplicaState.VALID, ReplicaEvent.LOST): ReplicaState.GONE,
+    (ReplicaState.GONE, ReplicaEvent.EXPECTED): ReplicaState.PENDING,
+    (ReplicaState.GONE, ReplicaEvent.ARRIVED): ReplicaState.VALID,
+    (ReplicaState.GONE, ReplicaEvent.LOST): ReplicaState.GONE,
 }
-"""A copy that is doomed but not yet removed may be made anew."""
 
 
 class Replica(Struct, kw_only=True):
-    """One copy. ours: cwlbalsam made it, so it may be removed. generation: grows with each write in place.
-
-    checksum: an attribute, computed once, "" if nobody has. size: None if unknown.
-    """
+    """One copy. checksum: an attribute, computed once, "" if nobody has. size: None if unknown."""
 
     file: str
     site: str
@@ -90,8 +61,6 @@ class Replica(Struct, kw_only=True):
     state: ReplicaState
     size: int | None = None
     checksum: str = ""
-    generation: int = 0
-    ours: bool = False
     directory: bool = False
     pins: int = 0
 
@@ -101,7 +70,6 @@ class Catalogue:
 
     def __init__(self, rows: Iterable[Replica] = ()) -> None:
         self._replicas: dict[str, dict[str, Replica]] = {}
-        self._changed: dict[tuple[str, str], Replica] = {}
         for row in rows:
             self._replicas.setdefault(row.file, {})[row.site] = row
 
@@ -110,10 +78,9 @@ class Catalogue:
         return self._replicas.get(file, {}).get(site)
 
     def valid(self, file: str) -> list[Replica]:
-        """What can be read: of the newest generation, by site."""
+        """What can be read, by site."""
         found = [replica for replica in self._replicas.get(file, {}).values() if replica.state is ReplicaState.VALID]
-        newest = max((replica.generation for replica in found), default=0)
-        return sorted((replica for replica in found if replica.generation == newest), key=lambda replica: replica.site)
+        return sorted(found, key=lambda replica: replica.site)
 
     def apply(self, event: ReplicaEvent, replica: Replica) -> Replica:
         """Change the state of a copy, and take over what else is known of it. Raises IllegalTransition."""
@@ -125,26 +92,10 @@ class Catalogue:
             raise IllegalTransition(f"{before.path} at {before.site} is being read, and cannot move to {replica.path}")
         after = msgspec.structs.replace(replica, state=state, pins=before.pins if before else 0)
         self._replicas.setdefault(replica.file, {})[replica.site] = after
-        self._changed[after.file, after.site] = after
         return after
 
-    def write(self, file: str, site: str) -> Replica:
-        """The copy at a site is about to be changed in place: a new generation, and all others are doomed.
-
-        Raises IllegalTransition if there is no valid copy at the site, or someone reads it.
-        """
-        there = self.at(file, site)
-        if there is None or there.state is not ReplicaState.VALID or there.pins:
-            raise IllegalTransition(f"nothing that may be written to at {site}")
-        newest = max(replica.generation for replica in self._replicas[file].values())
-        for replica in list(self._replicas[file].values()):
-            if replica is not there:
-                self.apply(ReplicaEvent.SUPERSEDED, replica)
-        written = msgspec.structs.replace(there, generation=newest + 1, checksum="", size=None)
-        return self.apply(ReplicaEvent.ARRIVED, written)
-
     def pin(self, replica: Replica) -> None:
-        """It is being read: it is neither removed nor written to until it is let go. Not kept by the store."""
+        """It is being read: it stays where it is until it is let go."""
         self._known(replica).pins += 1
 
     def unpin(self, replica: Replica) -> None:
@@ -153,29 +104,6 @@ class Catalogue:
         if known.pins == 0:
             raise IllegalTransition(f"{replica.path} at {replica.site} is not pinned")
         known.pins -= 1
-
-    def removable(self, site: str) -> list[Replica]:
-        """Copies that cwlbalsam made, that are doomed, and that nobody reads."""
-        return [
-            replica
-            for copies in self._replicas.values()
-            if (replica := copies.get(site)) is not None
-            and replica.state is ReplicaState.DOOMED
-            and replica.ours
-            and not replica.pins
-        ]
-
-    def forget(self, replica: Replica) -> None:
-        """It has been removed. Raises IllegalTransition if it was not removable."""
-        if replica not in self.removable(replica.site):
-            raise IllegalTransition(f"{replica.path} at {replica.site} must not be removed")
-        del self._replicas[replica.file][replica.site]
-        self._changed.pop((replica.file, replica.site), None)
-
-    def take_changes(self) -> list[Replica]:
-        """What the store has to write, once."""
-        changed, self._changed = list(self._changed.values()), {}
-        return changed
 
     def _known(self, replica: Replica) -> Replica:
         known = self.at(replica.file, replica.site)

@@ -157,12 +157,14 @@ def _docker(node: Node, required: bool) -> dict[str, Any]:
     return {"docker": docker}
 
 
-def _software(node: Node, _: bool) -> dict[str, Any]:
+def _software(node: Node, required: bool) -> dict[str, Any]:
     packages = [
         Software(
             package=str(entry.get("package", "")),
             versions=tuple(map(str, as_list(entry.get("version")))),
             specs=tuple(map(str, as_list(entry.get("specs")))),
+            required=required,
+            place=entry.place(),
         )
         for entry in node.children("packages")
     ]

@@ -22,6 +22,8 @@ def endpoint_of(site: Site, root: str) -> Endpoint:
         ssh=login_of(site) if site.host else None,
         gridftp=site.gridftp,
         globus=Collection(id=site.globus) if site.globus else None,
+        ways=site.transfers.ways,
+        at_once=site.transfers.at_once,
     )
 
 

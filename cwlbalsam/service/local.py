@@ -23,7 +23,7 @@ from cwlbalsam.cwl.tasks import Settings
 from cwlbalsam.errors import EXIT_BUG, EXIT_FAILED, EXIT_INTERRUPTED, UserError
 from cwlbalsam.executor.capacity import Capacity
 from cwlbalsam.executor.coordinator import Coordinator
-from cwlbalsam.executor.events import Interrupted, Reporter, RunEnded, RunStarted
+from cwlbalsam.executor.events import Interrupted, LogsFetched, Reporter, RunEnded, RunStarted
 from cwlbalsam.executor.live import Failure, Remembered, RetryPolicy
 from cwlbalsam.executor.pool import WorkerPool
 from cwlbalsam.executor.recovery import hold_alive
@@ -33,6 +33,7 @@ from cwlbalsam.jobs.states import FINAL
 from cwlbalsam.parser.cache import Loaded
 from cwlbalsam.service.home import Home
 from cwlbalsam.service.leftovers import MOVES_FILE, clean_up_apart, write_intent
+from cwlbalsam.service.link_book import LinkBook
 from cwlbalsam.service.masking import mask, mask_changes, secrets_of
 from cwlbalsam.service.options import NO_ENGINE, Asked, RunOptions
 from cwlbalsam.service.output_object import spell_out
@@ -101,6 +102,7 @@ class LocalRun:
         self.requests = requests or Requests(self.folder / FOLDER)
         self.interrupted: Literal["", "interrupted", "killed"] = ""
         self.secrets = secrets_of(loaded.program, values)
+        self.links = LinkBook()
         self.outputs: dict[str, Raw] | None = None  # of a run with sites, once they are here
 
     @property
@@ -167,7 +169,12 @@ class LocalRun:
             self.reporter.report(RunStarted(self.id, self.document))
             import asyncio  # the workers, forked before, import what they need meanwhile
 
-            asyncio.run(self._main(coordinator, pool))
+            if self.sites.sites:
+                self.links.read(store)
+            try:
+                asyncio.run(self._main(coordinator, pool))
+            finally:
+                self.links.write(store)
             return self._end(coordinator, store, started)
         except BaseException as error:
             status: RunStatus = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
@@ -198,6 +205,7 @@ class LocalRun:
             sites_home=self.sites_home,
             secret=bool(self.secrets),
             reporter=self.reporter,
+            links=self.links,
         )
         return places.pool(home, settings)
 
@@ -280,9 +288,11 @@ class LocalRun:
         }
 
     async def _leave_sites(self, coordinator: Coordinator, pool: "StagingPool") -> None:
-        """Fetch the final outputs from where they were made."""
+        """Fetch the final outputs from where they were made, and what the user wants to read."""
         if self.interrupted:
             return
+        if self.options.log_dir:
+            self.reporter.report(LogsFetched(await pool.fetch_logs()))
         stays = self.options.outputs == "leave"
         self.outputs = coordinator.outputs()
         if not stays:

@@ -2,7 +2,6 @@
 
 import math
 import os
-import shutil
 import time
 from collections.abc import Sequence
 from contextlib import closing
@@ -12,13 +11,12 @@ from typing import Any
 import msgspec
 
 from cwlbalsam.cwl.command_jobs import COMMANDS, ENCODED
-from cwlbalsam.cwl.places import is_at_site
 from cwlbalsam.cwl.removal import remove_tree
 from cwlbalsam.cwl.tasks import Outcome
 from cwlbalsam.cwl.values import files_and_directories, path_of
 from cwlbalsam.errors import UserError
 from cwlbalsam.executor.containers import container_prefix
-from cwlbalsam.executor.events import Event, JobEnded, Reporter, Silent, Warned
+from cwlbalsam.executor.events import Reporter, Silent, Warned
 from cwlbalsam.executor.journal import read_journals
 from cwlbalsam.executor.live import Remembered
 from cwlbalsam.executor.pool import SCRATCH_PREFIX
@@ -32,6 +30,7 @@ from cwlbalsam.service.home import Home, find_home
 from cwlbalsam.service.inputs import InputSource, JobOrder, check_inputs, load_inputs, read_job_file
 from cwlbalsam.service.leftovers import clean_up, undo_moves
 from cwlbalsam.service.local import LocalRun, Resumed, RunResult, make_writable
+from cwlbalsam.service.logs import KeepLogs
 from cwlbalsam.service.masking import secrets_of
 from cwlbalsam.service.options import Asked, RunOptions
 from cwlbalsam.service.overrides import compile_options
@@ -244,23 +243,9 @@ def _narrowed(loaded: Loaded, options: RunOptions) -> Loaded:
     return msgspec.structs.replace(loaded, program=part, encoded=msgspec.msgpack.encode(part))
 
 
-class KeepLogs:
-    """Copies what each job printed into a folder the user named, under the job's name."""
-
-    def __init__(self, folder: Path, reporter: Reporter) -> None:
-        self.folder = folder.absolute()
-        self.reporter = reporter
-        make_writable(self.folder, "--log-dir")
-
-    def report(self, event: Event) -> None:
-        """See `Reporter`."""
-        if isinstance(event, JobEnded) and event.log and not is_at_site(event.log):
-            name = event.name.replace("/", ".") or "main"
-            shutil.copyfile(event.log, self.folder / f"{name}.log")
-        self.reporter.report(event)
-
-
 def _with_logs(options: RunOptions, reporter: Reporter) -> Reporter:
     if not options.log_dir:
         return reporter
-    return KeepLogs(Path(options.directory or ".", options.log_dir), reporter)
+    folder = Path(options.directory or ".", options.log_dir).absolute()
+    make_writable(folder, "--log-dir")
+    return KeepLogs(folder, reporter)

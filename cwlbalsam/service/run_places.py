@@ -1,6 +1,8 @@
 """The places of one run, made of the sites that its steps go to."""
 
+import asyncio
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 from msgspec import Struct
@@ -8,7 +10,7 @@ from msgspec import Struct
 from cwlbalsam.cwl.places import HERE
 from cwlbalsam.cwl.records import ToolProcess
 from cwlbalsam.cwl.tasks import Outcome, Settings
-from cwlbalsam.errors import Problem, UserError
+from cwlbalsam.errors import DocumentError, Problem
 from cwlbalsam.executor.events import Reporter, Warned
 from cwlbalsam.executor.messages import OpenRun
 from cwlbalsam.executor.pool import WorkerPool
@@ -20,9 +22,11 @@ from cwlbalsam.parser.cache import Loaded
 from cwlbalsam.service.agents import confirm_ended, connect
 from cwlbalsam.service.home import Home
 from cwlbalsam.service.leftovers import TRANSFERS_FILE
+from cwlbalsam.service.link_book import LinkBook
 from cwlbalsam.service.options import NO_ENGINE, RunOptions
 from cwlbalsam.service.run_sites import RunSites, sites_home_of
 from cwlbalsam.service.site_scratch import owner_of
+from cwlbalsam.service.site_software import Needs
 from cwlbalsam.sites.site import Site
 
 
@@ -38,10 +42,13 @@ class RunPlaces(Struct, frozen=True, kw_only=True):
     sites_home: Home
     secret: bool
     reporter: Reporter
+    links: LinkBook
 
     def pool(self, home: WorkerPool, settings: Settings) -> StagingPool:
         places = {site.name: self._place(site, settings) for site in self.sites.sites.values()}
-        return StagingPool(home, places, self.loaded.program, choose=self.sites.of, opening=self._whereabouts)
+        opening = partial(self._whereabouts, settings.engine)
+        program, keeps = self.loaded.program, bool(self.options.log_dir)
+        return StagingPool(home, places, program, choose=self.sites.of, opening=opening, keep_logs=keeps)
 
     def _place(self, site: Site, settings: Settings) -> Place:
         opening = self._opening(site, settings)
@@ -63,11 +70,10 @@ class RunPlaces(Struct, frozen=True, kw_only=True):
     def _tools(self, site: str) -> list[ToolProcess]:
         return self.sites.tools_at(self.loaded.program, site)
 
-    def _whereabouts(self, places: Mapping[str, Place]) -> Whereabouts | None:
-        """Raises UserError if a site lacks what its tools need."""
+    async def _whereabouts(self, engine: str, places: Mapping[str, Place]) -> Whereabouts | None:
+        """Raises UserError if a site lacks what its tools need. engine: of sites that share this machine's files."""
+        await self._check_software(engine, places)
         remote = [place for place in places.values() if not place.shares]
-        for place in remote:
-            self._check_engine(place)
         if not remote:
             return None
         from cwlbalsam.executor.transfers import Mover
@@ -82,20 +88,23 @@ class RunPlaces(Struct, frozen=True, kw_only=True):
         catalogue = Catalogue()
         endpoints = {ground.endpoint.site: ground.endpoint for ground in grounds.values()}
         log = TransferLog(self.folder / TRANSFERS_FILE, self.reporter)
-        mover = Mover(endpoints, catalogue, log.report, owner=self.run)
+        mover = Mover(endpoints, catalogue, log.report, figures=self.links.figures, owner=self.run)
         return Whereabouts(grounds, catalogue, mover)
 
-    def _check_engine(self, place: Place) -> None:
-        if place.pool.opened.engine:
-            return
-        for tool in self._tools(place.name):
-            docker = tool.requirements.docker
-            if docker is not None and docker.required:
-                raise UserError(
-                    f"'{tool.id}' requires a container, and no container engine works at site '{place.name}'",
-                    place=docker.place,
-                    hint="choose another site for its step (--site STEP=NAME), or see `cwlbalsam site check`",
-                )
+    async def _check_software(self, engine: str, places: Mapping[str, Place]) -> None:
+        """All that is lacking at once."""
+        needs = [
+            Needs(
+                self.sites.sites[place.name],
+                self._tools(place.name),
+                engine if place.shares else place.pool.opened.engine,
+                contained=bool(self.options.default_container),
+            )
+            for place in places.values()
+        ]
+        lacking = [problem for found in await asyncio.gather(*(each.lacking() for each in needs)) for problem in found]
+        if lacking:
+            raise DocumentError(lacking)
 
 
 def connector_of(site: Site, sites_home: Home, run: str, tell: Callable[[str], None]) -> Connect:

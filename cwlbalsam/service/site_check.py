@@ -22,6 +22,7 @@ from cwlbalsam.service.home import Home
 from cwlbalsam.service.options import AUTO
 from cwlbalsam.service.run_places import connector_of
 from cwlbalsam.service.site_files import Seen, look_closely, runner
+from cwlbalsam.service.site_software import look_for
 from cwlbalsam.service.transfer_check import check_transfers
 from cwlbalsam.sites.schedulers import SCHEDULERS
 from cwlbalsam.sites.site import Site
@@ -65,6 +66,7 @@ class SiteCheck:
             ("python", self._python, False),
             ("machine", self._machine, True),
             ("work directory", self._work_directory, True),
+            ("modules", self._modules, False),
             ("scheduler", self._scheduler, True),
             ("cwlbalsam", self._agent, True),
             ("containers", self._containers, False),
@@ -120,6 +122,13 @@ class SiteCheck:
             hint = "name a folder in the site file that you may write to and that all nodes see: `work: /...`"
             raise UserError(f"{self._work}: {answer.words.strip()}", hint=hint)
         return self._work
+
+    async def _modules(self) -> str:
+        found = await look_for(self._site, [])
+        if found is not None and found.lacking:
+            hint = "mend `modules` in the site file: `module avail` there says which there are"
+            raise UserError(f"{', '.join(found.lacking)} cannot be loaded", hint=hint)
+        return ", ".join(self._site.modules) or "none"
 
     async def _scheduler(self) -> str:
         assert self._seen is not None
@@ -204,7 +213,7 @@ class SiteCheck:
     async def _transfers(self) -> AsyncIterator[Finding]:
         with tempfile.TemporaryDirectory(prefix="cwlbalsam-check-") as folder:
             here, there = home_endpoint(folder), endpoint_of(self._site, self._work)
-            async for name, error in check_transfers(here, there, self._site.transfers, Path(folder)):
+            async for name, error in check_transfers(here, there, self._site.transfers.ways, Path(folder)):
                 advice = "mend it at the site, or leave the protocol out of `transfers`" if error else ""
                 yield Finding(name, "failed" if error else "ok", error, advice)
 

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from uuid import uuid4
 
-from cwlbalsam.sites.transfers import CARRIERS
+from cwlbalsam.sites.transfers import BETWEEN_MACHINES, CARRIERS
 from cwlbalsam.sites.transfers.base import Batch, Carrier, Endpoint, Item, TransferError
 from cwlbalsam.sites.transfers.carry import carry
 from cwlbalsam.sites.transfers.hand import ask
@@ -14,8 +14,6 @@ from cwlbalsam.sites.transfers.remote.files import PLACE
 
 NAME = "a name with 'quotes' & $(signs) #1"
 SIZE = 100_000
-GROUPS = {"link": ("reflink", "hardlink", "symlink"), "sftp": ("scp",)}
-"""What a site file calls otherwise than the carriers are called."""
 
 
 async def check_transfers(
@@ -25,13 +23,12 @@ async def check_transfers(
 
     told: the protocols that the site's description names; only these are tried, then, also where they cannot work.
     """
-    names = {name for each in told for name in GROUPS.get(each, (each,))}
     plain = folder / NAME
     plain.write_bytes(os.urandom(SIZE))
     checksum = f"sha1${hashlib.sha1(plain.read_bytes(), usedforsecurity=False).hexdigest()}"
     place = f"{there.root}/{PLACE}/check-{uuid4().hex[:12]}/send"
     for name, carrier in CARRIERS.items():
-        if (told and name not in names) or (not there.local and name in (*GROUPS["link"], "copy")):
+        if (told and name not in told) or not (there.local or name in BETWEEN_MACHINES):
             continue
         for source, target in ((here, there), (there, here)):
             why = carrier.can(source, target)

@@ -8,7 +8,7 @@ from msgspec import Struct, structs
 from cwlbalsam.jobs.batch import MachineState
 from cwlbalsam.sites.containers import ENGINES
 from cwlbalsam.sites.schedulers.reading import megabytes, number
-from cwlbalsam.sites.site import NodeSettings, Site
+from cwlbalsam.sites.site import NodeSettings, Site, TransferSettings
 
 SCHEDULER_PROGRAMS = {
     "slurm": ("sbatch", "squeue"),
@@ -21,7 +21,7 @@ SCHEDULER_PROGRAMS = {
 OWN_LAUNCHERS = ("aprun", "jsrun", "ibrun", "runjob")
 """Where one of these is, it is the machine's way to start MPI programs."""
 MPIEXEC_WORDS = {"mpich": r"HYDRA|MPICH|Intel\(R\) MPI|MVAPICH", "openmpi": r"Open ?MPI|OpenRTE|PRRTE"}
-TRANSFER_PROGRAMS = {"rsync": ("rsync",), "gridftp": ("globus-url-copy",), "scp": ("scp",), "sftp": ("sftp",)}
+TRANSFER_PROGRAMS = {"scp": ("scp",), "rsync": ("rsync",), "tar": ("tar",), "gridftp": ("globus-url-copy",)}
 _BINARIES = [binary for engine in ENGINES.values() for binary in engine.BINARIES]
 PROGRAMS = tuple(
     dict.fromkeys(
@@ -79,7 +79,7 @@ def guess(site: Site, facts: Facts) -> Site:
         scheduler=structs.replace(settings, kind=kind),
         mpi=structs.replace(site.mpi, launcher=site.mpi.launcher or guess_launcher(kind, facts)),
         containers=site.containers or _present(facts, {name: engine.BINARIES for name, engine in ENGINES.items()}),
-        transfers=site.transfers or ("link", "copy", *_present(facts, TRANSFER_PROGRAMS)),
+        transfers=_ways(site, facts),
         nodes=site.nodes if kind != "local" else _of_machine(site.nodes, facts),
     )
 
@@ -114,6 +114,13 @@ def with_machine(site: Site, state: MachineState) -> Site:
         gpus=nodes.gpus or most.gpus,
     )
     return structs.replace(site, nodes=told)
+
+
+def _ways(site: Site, facts: Facts) -> TransferSettings:
+    """Between sites on one machine files are never moved."""
+    if site.transfers.ways or not site.host:
+        return site.transfers
+    return structs.replace(site.transfers, ways=_present(facts, TRANSFER_PROGRAMS))
 
 
 def _of_machine(nodes: NodeSettings, facts: Facts) -> NodeSettings:

@@ -9,8 +9,8 @@ from cwlbalsam.sites.schedulers.base import BatchRequest
 
 LOCAL = "local"
 """The machine one sits at; it exists without any file."""
-PROTOCOLS = ("link", "copy", "rsync", "scp", "sftp", "gridftp", "globus", "http", "s3")
-"""Ways of moving files, from and to a site."""
+PROTOCOLS = ("scp", "rsync", "tar", "gridftp", "globus", "http")
+"""Ways of moving files to a site on another machine, and from it."""
 MODULES = (
     "type module > /dev/null 2>&1 || for each in /etc/profile.d/modules.sh /etc/profile.d/lmod.sh; do"
     ' if [ -r "$each" ]; then . "$each"; fi; done'
@@ -58,16 +58,23 @@ class PilotSettings(Struct, frozen=True, kw_only=True):
     idle_seconds: float = 0.0
 
 
+class TransferSettings(Struct, frozen=True, kw_only=True):
+    """ways: of PROTOCOLS, and in this order; empty: whatever is fastest. at_once: batches; 0: as is usual."""
+
+    ways: tuple[str, ...] = ()
+    at_once: int = 0
+
+
 class Site(Struct, frozen=True, kw_only=True):
     """One site. host: where ssh goes, "" for this machine. work: the folder for jobs, "": in the user's home.
 
-    containers, transfers: the first is the preferred one; empty: those that are found. modules, setup: what makes the
-    environment of a batch job. starter, transport: of pilots' node supervisors and of their link to the agent, "": what
-    works. order: in which jobs start, a name in planner.start_order.ORDERS. scratch: a folder of each node's own.
-    lease_seconds: 0: as is usual. steps: patterns of the steps that run there if nobody says otherwise. command,
-    python: cwlbalsam and any Python there, "": those on the PATH. ssh_config: "": ssh's own. filesystem: sites that
-    name the same one share their files. gridftp: `gsiftp://host:port`. globus: id of a collection. file: that describes
-    it, "": none.
+    containers: the first is the preferred one; empty: those that are found. modules, setup: what makes the environment
+    of a batch job. software: that is there, `NAME` or `NAME=VERSION`, beside what modules are loaded. starter,
+    transport: of pilots' node supervisors and of their link to the agent, "": what works. order: in which jobs start, a
+    name in planner.start_order.ORDERS. scratch: a folder of each node's own. lease_seconds: 0: as is usual. steps:
+    patterns of the steps that run there if nobody says otherwise. command, python: cwlbalsam and any Python there, "":
+    those on the PATH. ssh_config: "": ssh's own. filesystem: sites that name the same one share their files. gridftp:
+    `gsiftp://host:port`. globus: id of a collection. file: that describes it, "": none.
     """
 
     name: str
@@ -78,8 +85,9 @@ class Site(Struct, frozen=True, kw_only=True):
     mpi: MpiSettings = MpiSettings()
     pilots: PilotSettings = PilotSettings()
     containers: tuple[str, ...] = ()
-    transfers: tuple[str, ...] = ()
+    transfers: TransferSettings = TransferSettings()
     modules: tuple[str, ...] = ()
+    software: tuple[str, ...] = ()
     setup: tuple[str, ...] = ()
     starter: str = ""
     transport: str = ""

@@ -9,7 +9,14 @@ from msgspec import Struct
 from cwlbalsam.sites.containers import ENGINES
 from cwlbalsam.sites.mpi import LAUNCHERS
 from cwlbalsam.sites.schedulers import SCHEDULERS
-from cwlbalsam.sites.site import PROTOCOLS, MpiSettings, NodeSettings, PilotSettings, SchedulerSettings
+from cwlbalsam.sites.site import (
+    PROTOCOLS,
+    MpiSettings,
+    NodeSettings,
+    PilotSettings,
+    SchedulerSettings,
+    TransferSettings,
+)
 
 SITE_NAME = re.compile(r"[A-Za-z0-9][\w.-]*", re.ASCII)
 SIZE = re.compile(r"(\d{1,12}(?:\.\d{1,3})?)\s*([MGT]i?B?)?", re.IGNORECASE)
@@ -25,7 +32,7 @@ Kind = Literal["text", "word", "count", "size", "time", "list", "lines", "sectio
 class Field(Struct, frozen=True, kw_only=True):
     """kind: how it is written. choices: all that it may be. attribute: of the record, "" if of the same name.
 
-    section: the fields of a mapping, record: what it becomes, short: its field that a single word stands for.
+    section: the fields of a mapping, record: what it becomes, short: its field that can stand for the whole mapping.
     """
 
     kind: Kind
@@ -63,6 +70,10 @@ _PILOTS = {
     "wall": Field(kind="time", doc="Wall time of a pilot at most, e.g. 2h or 02:00:00.", attribute="wall_seconds"),
     "idle": Field(kind="time", doc="How long a pilot waits for work before it ends.", attribute="idle_seconds"),
 }
+_TRANSFERS = {
+    "ways": Field(kind="list", doc="Ways to move files, the preferred one first; no others.", choices=PROTOCOLS),
+    "at_once": Field(kind="count", doc="Batches of files that are moved at the same time at most, to and from it."),
+}
 SITE = {
     "host": Field(
         kind="word", doc="Where ssh goes: a host, user@host, or a name of ~/.ssh/config. None: this machine."
@@ -77,8 +88,18 @@ SITE = {
     "mpi": Field(kind="section", doc="How MPI programs start.", section=_MPI, record=MpiSettings, short="launcher"),
     "pilots": Field(kind="section", doc="How many pilots to keep.", section=_PILOTS, record=PilotSettings),
     "containers": Field(kind="list", doc="Container engines, the preferred one first.", choices=tuple(ENGINES)),
-    "transfers": Field(kind="list", doc="Ways to move files, the preferred one first.", choices=PROTOCOLS),
+    "transfers": Field(
+        kind="section",
+        doc="How files are moved to the site and from it.",
+        section=_TRANSFERS,
+        record=TransferSettings,
+        short="ways",
+    ),
     "modules": Field(kind="list", doc="Environment modules that batch jobs load."),
+    "software": Field(
+        kind="list",
+        doc="Packages for steps that require them (samtools=1.9), beside programs and modules of that name.",
+    ),
     "starter": Field(
         kind="word",
         doc="What starts the supervisors on a pilot's nodes; mpi: as one MPI program, where only MPI reaches nodes.",

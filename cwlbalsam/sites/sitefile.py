@@ -177,8 +177,8 @@ class _Reader:
     def subsection(self, node: Any, field: Field, name: str) -> Any:
         assert field.record is not None
         if field.short and not _is_mapping(node):
-            text = self.scalar(node, field.section[field.short], name)
-            return None if text is None else field.record(**{field.short: text})
+            short = self.value(node, field.section[field.short], name)
+            return None if short is None else field.record(**{field.short: short})
         return field.record(**self.section(node, field.section, f"'{name}'"))
 
     def texts(self, node: Any, field: Field, name: str) -> tuple[str, ...]:

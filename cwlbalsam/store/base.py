@@ -1,12 +1,13 @@
 """What every store can do. A store keeps; it decides nothing but that a final state is final."""
 
-from collections.abc import Collection
-from typing import Literal, Protocol
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any, Literal, Protocol
 
 from msgspec import Struct
 
 from cwlbalsam.errors import IllegalTransition, UserError
 from cwlbalsam.jobs.ids import short_run_id
+from cwlbalsam.jobs.links import Figures, LinkName
 from cwlbalsam.jobs.model import BalsamJob, Changes, JobKind, Move, RunRecord, State
 from cwlbalsam.jobs.states import FINAL
 
@@ -92,6 +93,12 @@ class Store(Protocol):
     def remove_run(self, run_id: str) -> None:
         """Forgets all about a run, and the Programs that no run has used for a day."""
 
+    def links(self) -> dict[LinkName, Figures]:
+        """What is known of links between sites."""
+
+    def put_links(self, figures: Mapping[LinkName, Figures]) -> None:
+        """In the place of what was known of them."""
+
     def close(self) -> None: ...
 
 
@@ -135,6 +142,31 @@ def only_candidate(prefix: str, found: list[RunRecord]) -> RunRecord:
 
 def claimed_by_other(run: RunRecord) -> UserError:
     return UserError(f"run {short_run_id(run.id)} was taken over or ended by another process")
+
+
+def stored_job(row: Sequence[Any], waiting: Mapping[int, int]) -> StoredJob:
+    """row: its columns, in the order in which both stores ask for them. waiting: unfinished parents, by job."""
+    number, name, kind, process, step_process, step_index, inputs, state, attempt, message, outcome, updated = row
+    return StoredJob(
+        id=number,
+        name=name,
+        kind=kind,
+        process=process,
+        step=None if step_process is None else (step_process, step_index),
+        inputs=inputs,
+        state=State(state),
+        attempt=attempt,
+        waiting_for=waiting.get(number, 0),
+        message=message,
+        outcome=outcome,
+        updated=updated,
+    )
+
+
+def figures_of(rows: Iterable[Sequence[Any]]) -> dict[LinkName, Figures]:
+    """rows: the fields of Figures, in their order, and those of a link's name."""
+    names = Figures.__struct_fields__
+    return {tuple(row[-3:]): Figures(**dict(zip(names, row, strict=False))) for row in rows}
 
 
 PROGRAM_KEEP_SECONDS = 86_400.0

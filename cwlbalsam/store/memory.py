@@ -3,11 +3,12 @@
 import fnmatch
 import time
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 import msgspec
 
 from cwlbalsam.errors import IllegalTransition, UserError
+from cwlbalsam.jobs.links import Figures, LinkName
 from cwlbalsam.jobs.model import BalsamJob, Changes, JobKind, Move, RunRecord, State
 from cwlbalsam.jobs.states import FINAL
 from cwlbalsam.store.base import (
@@ -39,6 +40,7 @@ class MemoryStore:
         self._books: dict[str, Books] = {}
         self._history: list[tuple[str, HistoryEntry]] = []
         self._seq = 0
+        self._links: dict[LinkName, Figures] = {}
 
     def close(self) -> None:
         """Nothing is open."""
@@ -167,6 +169,14 @@ class MemoryStore:
     def counts(self, run_id: str, kind: JobKind | None = None) -> dict[State, int]:
         jobs = self._run(run_id).jobs.values()
         return dict(Counter(job.state for job in jobs if kind in (None, job.kind)))
+
+    # --- links ---
+
+    def links(self) -> dict[LinkName, Figures]:
+        return dict(self._links)
+
+    def put_links(self, figures: Mapping[LinkName, Figures]) -> None:
+        self._links |= figures
 
     def _run(self, run_id: str) -> Books:
         if run_id not in self._books:

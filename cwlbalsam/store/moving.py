@@ -7,14 +7,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct
-from sqlalchemy import ColumnElement, Connection, Table, func, insert, select, text, true
+from sqlalchemy import ColumnElement, Connection, Table, and_, delete, func, insert, select, text, true
 
 from cwlbalsam.errors import UserError
-from cwlbalsam.store.schema import edges, events, jobs, programs, runs, sessions
+from cwlbalsam.store.schema import edges, events, jobs, links, programs, runs, sessions
 
 ROWS_AT_ONCE = 5_000
 OF_RUNS = (jobs, edges, events)
-MOVED = (programs, runs, *OF_RUNS, sessions)
+MOVED = (programs, runs, *OF_RUNS, sessions, links)
 
 
 class Shift(Struct, frozen=True):
@@ -40,6 +40,7 @@ def copy_store(source: Connection, target: Connection) -> dict[str, int]:
         (key,) = table.primary_key.columns
         known = list(target.execute(select(key)).scalars())
         wanted[table] = key.not_in(known) if known else true()
+    _make_way(source, target)
     sent = {table.name: _copy_table(source, target, table, wanted[table], shift) for table in MOVED}
     for table, column in ((runs, runs.c.key), *((one, one.c.run) for one in OF_RUNS)):
         arrived = target.execute(select(func.count()).select_from(table).where(column > shift.run)).scalar_one()
@@ -47,6 +48,13 @@ def copy_store(source: Connection, target: Connection) -> dict[str, int]:
             raise UserError(f"{sent[table.name]} rows of '{table.name}' were sent, but {arrived} have arrived")
     _go_on_counting(source, target, shift)
     return sent
+
+
+def _make_way(source: Connection, target: Connection) -> None:
+    """What the source knows of a link takes the place of what the target knew."""
+    key = list(links.primary_key.columns)
+    for link in source.execute(select(*key)):
+        target.execute(delete(links).where(and_(*(column == value for column, value in zip(key, link, strict=True)))))
 
 
 def _known_runs(source: Connection, target: Connection) -> list[int]:

@@ -7,14 +7,16 @@ other, but for the numbers of their events.
 import json
 import time
 from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
+from msgspec.structs import astuple
 from sqlalchemy import Connection, Select, delete, func, insert, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.exc import IntegrityError
 
 from cwlbalsam.errors import UserError
+from cwlbalsam.jobs.links import Figures, LinkName
 from cwlbalsam.jobs.model import Changes, JobKind, RunRecord, State
 from cwlbalsam.store import postgres_batch as batch
 from cwlbalsam.store.base import (
@@ -24,11 +26,13 @@ from cwlbalsam.store.base import (
     RunStatus,
     StoredJob,
     claimed_by_other,
+    figures_of,
     only_candidate,
+    stored_job,
 )
 from cwlbalsam.store.postgres_batch import plain
 from cwlbalsam.store.postgres_link import SCHEMA, Link, server_version
-from cwlbalsam.store.schema import edges, events, jobs, programs, runs, writers
+from cwlbalsam.store.schema import edges, events, jobs, links, programs, runs, writers
 
 OLDEST_SERVER = 13_00_00
 MIGRATIONS_LOCK = text("SELECT pg_advisory_xact_lock(7165093842164)")
@@ -43,6 +47,7 @@ _BRIEF = [
 _RUN = [*_BRIEF, runs.c.inputs, runs.c.options, runs.c.outputs]
 _JOB = [one for one in batch.JOB_COLUMNS if one is not jobs.c.run]
 _EVENT = [events.c[name] for name in ("seq", "job", "state", "attempt", "time", "message")]
+_LINK = (*Figures.__struct_fields__, "source", "target", "protocol")
 
 
 def prepare_tables(connection: Connection, schema_version: int) -> None:
@@ -189,7 +194,7 @@ class PostgresStore:
             found = found.where(jobs.c.name.like(_like(name), escape="\\"))
         rows = self._rows(found)
         waiting = self._waiting(key) if rows else {}
-        return [_job_of(row, waiting) for row in rows]
+        return [stored_job(row, waiting) for row in rows]
 
     def job(self, run_id: str, job: int | str) -> StoredJob:
         key = self._key(run_id)
@@ -197,7 +202,7 @@ class PostgresStore:
         rows = self._rows(select(*_JOB).where(jobs.c.run == key, known))
         if not rows:
             raise LookupError(f"no job {job!r} in run {run_id}")
-        return _job_of(rows[0], self._waiting(key))
+        return stored_job(rows[0], self._waiting(key))
 
     def edges(self, run_id: str) -> list[tuple[int, int]]:
         found = select(edges.c.parent, edges.c.child).where(edges.c.run == self._key(run_id))
@@ -218,6 +223,19 @@ class PostgresStore:
             if kind is None or kind == of_kind:
                 counted[State(state)] += count
         return dict(counted)
+
+    # --- links ---
+
+    def links(self) -> dict[LinkName, Figures]:
+        return figures_of(self._rows(select(*(links.c[name] for name in _LINK))))
+
+    def put_links(self, figures: Mapping[LinkName, Figures]) -> None:
+        rows = [dict(zip(_LINK, (*astuple(known), *link), strict=True)) for link, known in figures.items()]
+        given = upsert(links)
+        learned = {name: given.excluded[name] for name in Figures.__struct_fields__}
+        put = given.on_conflict_do_update(index_elements=["source", "target", "protocol"], set_=learned)
+        if rows:
+            self.link.write(lambda connection: connection.execute(put, rows))
 
     # --- inside ---
 
@@ -267,21 +285,3 @@ def _like(glob: str) -> str:
     """The glob with `*` and `?` as a pattern of LIKE."""
     escaped = plain(glob).replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
     return escaped.replace("*", "%").replace("?", "_")
-
-
-def _job_of(row: Any, waiting: dict[int, int]) -> StoredJob:
-    number, name, kind, process, step_process, step_index, inputs, state, attempt, message, outcome, updated = row
-    return StoredJob(
-        id=number,
-        name=name,
-        kind=kind,
-        process=process,
-        step=None if step_process is None else (step_process, step_index),
-        inputs=inputs,
-        state=State(state),
-        attempt=attempt,
-        waiting_for=waiting.get(number, 0),
-        message=message,
-        outcome=outcome,
-        updated=updated,
-    )

@@ -17,8 +17,6 @@ from sqlalchemy import (
     text,
 )
 
-from cwlbalsam.store.transfer_tables import add_tables
-
 metadata = MetaData(naming_convention={"ix": "ix_%(table_name)s_%(column_0_N_name)s"})
 
 # A range of ids is what begins with the same characters, whatever the language of the database.
@@ -125,4 +123,17 @@ writers = Table(
     Column("used", Float, nullable=False),
 )
 
-add_tables(metadata)
+# What links between sites have been seen to do: `jobs.links.Figures`.
+links = Table(
+    "links",
+    metadata,
+    Column("source", Text, primary_key=True),
+    Column("target", Text, primary_key=True),
+    Column("protocol", Text, primary_key=True),
+    Column("latency_seconds", Float, nullable=False),
+    Column("file_seconds", Float, nullable=False),
+    Column("bytes_per_second", Float, nullable=False),
+    Column("samples", Integer, nullable=False),
+    Column("learned", Float, nullable=False),
+    sqlite_with_rowid=False,
+)

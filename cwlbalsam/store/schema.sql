@@ -4,7 +4,7 @@ CREATE TABLE alembic_version (
     version_num VARCHAR(32) NOT NULL,
     CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num)
 );
-INSERT INTO "alembic_version" VALUES('0003');
+INSERT INTO "alembic_version" VALUES('0004');
 CREATE TABLE edges (
     run INTEGER NOT NULL,
     parent INTEGER NOT NULL,
@@ -99,37 +99,8 @@ CREATE TABLE links (
     file_seconds FLOAT NOT NULL,
     bytes_per_second FLOAT NOT NULL,
     samples INTEGER NOT NULL,
+    learned FLOAT NOT NULL,
     PRIMARY KEY (source, target, protocol)
 )
  WITHOUT ROWID;
-CREATE TABLE replicas (
-    file TEXT NOT NULL,
-    site TEXT NOT NULL,
-    path TEXT NOT NULL,
-    state INTEGER NOT NULL,
-    size INTEGER,
-    checksum TEXT NOT NULL,
-    generation INTEGER NOT NULL,
-    ours BOOLEAN NOT NULL,
-    directory BOOLEAN NOT NULL,
-    PRIMARY KEY (file, site)
-)
- WITHOUT ROWID;
-CREATE TABLE transfers (
-    seq INTEGER NOT NULL,
-    batch TEXT NOT NULL,
-    source TEXT NOT NULL,
-    target TEXT NOT NULL,
-    protocol TEXT NOT NULL,
-    started FLOAT NOT NULL,
-    seconds FLOAT NOT NULL,
-    files INTEGER NOT NULL,
-    size_bytes INTEGER NOT NULL,
-    attempt INTEGER NOT NULL,
-    failed INTEGER NOT NULL,
-    trouble TEXT NOT NULL,
-    message TEXT NOT NULL,
-    PRIMARY KEY (seq)
-);
-CREATE INDEX ix_replicas_site_state ON replicas (site, state);
-PRAGMA user_version = 3;
+PRAGMA user_version = 4;

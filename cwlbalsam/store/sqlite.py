@@ -9,12 +9,15 @@ import json
 import sqlite3
 import time
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from msgspec.structs import astuple
+
 from cwlbalsam.errors import IllegalTransition, UserError
+from cwlbalsam.jobs.links import Figures, LinkName
 from cwlbalsam.jobs.model import BalsamJob, Changes, JobKind, RunRecord, State
 from cwlbalsam.jobs.states import FINAL
 from cwlbalsam.store import host as hosts
@@ -25,20 +28,23 @@ from cwlbalsam.store.base import (
     RunStatus,
     StoredJob,
     claimed_by_other,
+    figures_of,
     last_moves,
     name_pattern,
     only_candidate,
+    stored_job,
 )
 from cwlbalsam.store.choice import choice_stamp, refuse_if_moved
 from cwlbalsam.store.sqlite_link import SqliteLink
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 """The newest migration; stated here so that alembic need not be asked at every start."""
 
 _FINAL = ", ".join(str(int(state)) for state in sorted(FINAL))
 _BRIEF = "id, name, document, program, created, claimed, directory, outdir, pid, host, status, ended, message"
 _RUN = f"{_BRIEF}, inputs, options, outputs"
 _JOB = "id, name, kind, process, step_process, step_index, inputs, state, attempt, message, outcome, updated"
+_LINK = "latency_seconds, file_seconds, bytes_per_second, samples, learned"
 
 STATEMENTS = {
     "put_program": "INSERT INTO programs (digest, body, used) VALUES (?, ?, ?)"
@@ -78,6 +84,8 @@ STATEMENTS = {
     "remove_jobs": "DELETE FROM jobs WHERE run = ?",
     "remove_run": "DELETE FROM runs WHERE key = ?",
     "remove_programs": "DELETE FROM programs WHERE used < ? AND digest NOT IN (SELECT program FROM runs)",
+    "links": f"SELECT {_LINK}, source, target, protocol FROM links",
+    "put_link": f"INSERT OR REPLACE INTO links ({_LINK}, source, target, protocol) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
 }
 
 
@@ -164,14 +172,14 @@ class SqliteStore:
             numbers = json.dumps(sorted(map(int, states or State)))
             rows = self._rows("jobs_filtered", key, name_pattern(name or "*"), numbers)
         waiting = dict(self._rows("waiting", key)) if rows else {}
-        return [_job_of(row, waiting) for row in rows]
+        return [stored_job(row, waiting) for row in rows]
 
     def job(self, run_id: str, job: int | str) -> StoredJob:
         key = self._key(run_id)
         rows = self._rows("job_by_id" if isinstance(job, int) else "job_by_name", key, job)
         if not rows:
             raise LookupError(f"no job {job!r} in run {run_id}")
-        return _job_of(rows[0], dict(self._rows("waiting", key)))
+        return stored_job(rows[0], dict(self._rows("waiting", key)))
 
     def edges(self, run_id: str) -> list[tuple[int, int]]:
         return self._rows("edges", self._key(run_id))
@@ -190,6 +198,16 @@ class SqliteStore:
             if kind is None or kind == of_kind:
                 counted[State(state)] += count
         return dict(counted)
+
+    # --- links ---
+
+    def links(self) -> dict[LinkName, Figures]:
+        return figures_of(self._rows("links"))
+
+    def put_links(self, figures: Mapping[LinkName, Figures]) -> None:
+        with self.link.transaction():
+            for link, known in figures.items():
+                self._do("put_link", *astuple(known), *link)
 
     # --- inside a transaction ---
 
@@ -266,21 +284,3 @@ def _run_of(row: Sequence[Any]) -> RunRecord:
 def _row_of(key: int, job: BalsamJob) -> tuple[Any, ...]:
     process, index = job.step or (None, None)
     return (key, job.id, job.name, job.kind, job.process, process, index, job.inputs, job.state.value, job.attempt)
-
-
-def _job_of(row: Sequence[Any], waiting: dict[int, int]) -> StoredJob:
-    number, name, kind, process, step_process, step_index, inputs, state, attempt, message, outcome, updated = row
-    return StoredJob(
-        id=number,
-        name=name,
-        kind=kind,
-        process=process,
-        step=None if step_process is None else (step_process, step_index),
-        inputs=inputs,
-        state=State(state),
-        attempt=attempt,
-        waiting_for=waiting.get(number, 0),
-        message=message,
-        outcome=outcome,
-        updated=updated,
-    )

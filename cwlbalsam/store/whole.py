@@ -41,7 +41,7 @@ def snapshot(home: Path, choice: Choice) -> Iterator[Connection]:
 
 def clear(connection: Connection) -> None:
     """Removes all from a store on PostgreSQL; numbers of events are not given out again."""
-    connection.exec_driver_sql("TRUNCATE programs, runs, jobs, edges, events, sessions")
+    connection.exec_driver_sql("TRUNCATE programs, runs, jobs, edges, events, sessions, links")
 
 
 def copy_file(source: Path, target: Path) -> None:

@@ -7,11 +7,13 @@ from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from cwlbalsam.executor.events import TransferEnded, TransferEvent, TransferStarted
-from cwlbalsam.executor.transfers import CONCURRENT, Clock, Mover
+from cwlbalsam.executor.gates import CONCURRENT
+from cwlbalsam.executor.transfers import Clock, Mover
 from cwlbalsam.executor.wanted import TransferFailed, Wanted
-from cwlbalsam.jobs.links import Figures
+from cwlbalsam.jobs.links import HALF_LIFE_SECONDS, Figures, LinkName
 from cwlbalsam.jobs.replicas import Catalogue, Replica, ReplicaState
 from cwlbalsam.sites.transfers.base import Batch, Carrier, Endpoint, Progress, Result, Ssh, Trouble
 
@@ -44,7 +46,12 @@ class World:
     """Sites, what they have, and a mover between them with a clock of its own."""
 
     def __init__(
-        self, replicas: list[tuple[str, str]], script: Script, protocols: tuple[str, ...] = ("p", "q")
+        self,
+        replicas: list[tuple[str, str]],
+        script: Script,
+        protocols: tuple[str, ...] = ("p", "q"),
+        figures: dict[LinkName, Figures] | None = None,
+        endpoints: dict[str, Endpoint] = ENDPOINTS,
     ) -> None:
         self.there = {(site, f"/{site}/{file}") for file, site in replicas}
         rows = [
@@ -57,13 +64,20 @@ class World:
         self.now = 1000.0
         self.under_way: Counter[tuple[str, str]] = Counter()
         self.links: Counter[tuple[str, str]] = Counter()
+        self.most = 0  # batches at the same time
         carriers: dict[str, Carrier] = {
             name: Scripted(name, number + 1.0)  # type: ignore[dict-item]
             for number, name in enumerate(protocols)
         }
         clock = Clock(lambda: self.now, self._sleep, lambda: 0.5)
         self.mover = Mover(
-            ENDPOINTS, self.catalogue, self.events.append, carriers=carriers, clock=clock, carry=self._carry
+            endpoints,
+            self.catalogue,
+            self.events.append,
+            carriers=carriers,
+            figures=figures,
+            clock=clock,
+            carry=self._carry,
         )
 
     async def _sleep(self, seconds: float) -> None:
@@ -73,7 +87,7 @@ class World:
     async def _carry(self, carrier: Carrier, batch: Batch, watch: Any, *, resume: bool) -> list[Result]:
         link = batch.source.site, batch.target.site
         self.links[link] += 1
-        assert self.links[link] <= CONCURRENT
+        self.most = max(self.most, self.links.total())
         for item in batch.items:
             self.under_way[batch.target.site, item.target] += 1
             assert self.under_way[batch.target.site, item.target] == 1, "twice at the same time"
@@ -109,8 +123,8 @@ class World:
         return sum(replica.pins for copies in self.catalogue._replicas.values() for replica in copies.values())
 
 
-def want(file: str, site: str) -> Wanted:
-    return Wanted(file=file, site=site, path=f"/{site}/{file}", size=10)
+def want(file: str, site: str, size: int = 10) -> Wanted:
+    return Wanted(file=file, site=site, path=f"/{site}/{file}", size=size)
 
 
 def well(number: int, protocol: str, batch: Batch) -> list[Trouble]:
@@ -129,6 +143,47 @@ def test_what_a_site_has_is_not_sent_and_what_is_wanted_twice_is_sent_once() -> 
     found = world.bring(("x", "b"), ("x", "b"), ("y", "b"))
     assert [one.path for one in found if isinstance(one, Replica)] == ["/b/x", "/b/x", "/b/y"]
     assert [len(batch.items) for _, batch, _ in world.sent] == [1]
+
+
+def apart(world: World, count: int = 9) -> int:
+    """So many batches were under way at the same time, of files that are each a batch."""
+
+    async def bring() -> None:
+        for number in range(count):
+            world.mover._ask(want(str(number), "b", 10**9))
+        await asyncio.gather(*(quest.future for quest in world.mover._quests.values()))
+
+    asyncio.run(bring())
+    assert len(world.sent) == count
+    return world.most
+
+
+def test_a_site_that_says_nothing_takes_a_few_batches_from_each_other_one() -> None:
+    assert apart(World([(str(number), "a") for number in range(9)], well)) == CONCURRENT
+
+
+def test_a_site_takes_no_more_batches_than_it_says() -> None:
+    for a, b, most in ((2, 0, 2), (0, 6, 6), (6, 1, 1)):
+        limits = {"a": a, "b": b, "c": 0}
+        endpoints = {name: replace(ENDPOINTS[name], at_once=limits[name]) for name in SITES}
+        files = [(str(number), "ac"[number % 2] if b == 1 else "a") for number in range(9)]
+        assert apart(World(files, well, endpoints=endpoints)) == most
+
+
+def test_only_the_ways_that_both_ends_want_are_taken_in_their_order() -> None:
+    def fails(number: int, protocol: str, batch: Batch) -> list[Trouble]:
+        return [Trouble.DENIED] * len(batch.items)
+
+    for ways, tried in (((), "pqr"), (("r", "q"), "rq"), (("q",), "q"), (("none",), "")):
+        endpoints = {**ENDPOINTS, "b": replace(ENDPOINTS["b"], ways=ways)}
+        world = World([("f", "a")], fails, ("p", "q", "r"), endpoints=endpoints)
+        (failed,) = world.bring(("f", "b"))
+        assert isinstance(failed, TransferFailed)
+        assert "".join(protocol for protocol, _, _ in world.sent) == tried
+    both = {**endpoints, "a": replace(ENDPOINTS["a"], ways=("p", "q")), "b": replace(ENDPOINTS["b"], ways=("r", "q"))}
+    world = World([("f", "a")], fails, ("p", "q", "r"), endpoints=both)
+    world.bring(("f", "b"))
+    assert [protocol for protocol, _, _ in world.sent] == ["q"]
 
 
 def test_a_file_system_that_both_sites_see_needs_no_transfer() -> None:
@@ -159,7 +214,7 @@ def test_a_copy_that_is_gone_is_forgotten_and_another_one_taken() -> None:
     assert isinstance(world.bring(("x", "c"))[0], Replica)
     lost = world.catalogue.at("x", "a")
     assert lost is not None
-    assert lost.state is ReplicaState.DOOMED
+    assert lost.state is ReplicaState.GONE
 
 
 def test_a_file_that_no_site_has_any_more_has_to_be_made_again() -> None:
@@ -261,3 +316,22 @@ def test_whatever_happens_each_file_arrives_once_or_is_told_why_not(
     ended = sum(isinstance(event, TransferEnded) for event in world.events)
     assert started == ended == len(world.sent)
     assert world.mover._quests == {}
+
+
+def learned(site: str, protocol: str, seconds: float, when: float = 1000.0) -> tuple[LinkName, Figures]:
+    figures = Figures(latency_seconds=seconds, file_seconds=0.001, bytes_per_second=1e6, samples=9, learned=when)
+    return (site, "b", protocol), figures
+
+
+def test_the_first_transfer_goes_by_what_earlier_runs_have_learned() -> None:
+    slow = [learned("a", "p", 9.0), learned("a", "q", 9.0), learned("c", "p", 5.0)]
+    world = World([("f", "a"), ("f", "c")], well, figures=dict([*slow, learned("c", "q", 0.1)]))
+    world.bring(("f", "b"))
+    assert [(protocol, batch.source.site) for protocol, batch, _ in world.sent] == [("q", "c")]
+
+
+def test_what_was_learned_long_ago_is_tried_anew() -> None:
+    (link, figures) = learned("a", "p", 9.0, 1000.0 - 100 * HALF_LIFE_SECONDS)
+    world = World([("f", "a")], well, figures={link: figures})
+    world.bring(("f", "b"))
+    assert [protocol for protocol, _, _ in world.sent] == ["p"]

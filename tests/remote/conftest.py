@@ -18,8 +18,8 @@ def make_place(tmp_path: Path) -> Iterator[Callable[..., RemotePlace]]:
         missing(f"remote sites need {', '.join(lacking)}: run scripts/servers as root")
     with ExitStack() as stack:
 
-        def make(*names: str) -> RemotePlace:
-            hosts = {name: Host(name, tmp_path / name) for name in names}
+        def make(*names: str, environment: dict[str, str] | None = None) -> RemotePlace:
+            hosts = {name: Host(name, tmp_path / name, environment) for name in names}
             for host in hosts.values():
                 stack.enter_context(serving(host.sshd))
                 stack.callback(host.end)

@@ -2,10 +2,13 @@
 
 import json
 import subprocess
+from contextlib import closing
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
+from cwlbalsam.store import open_store
 from tests.cluster import wait_until
 from tests.durability.place import kill
 from tests.remote.place import RemotePlace
@@ -76,6 +79,42 @@ def test_transfers_are_listed(place: RemotePlace) -> None:
     listed = json.loads(place.call("transfers", "ls", "--json", place.run_id()))
     ways = [(each["record"]["source"], each["record"]["target"]) for each in listed[0]["transfers"]]
     assert ways == [("local", "far"), ("far", "local")]
+
+
+def ways_of(place: RemotePlace) -> list[tuple[str, str, str]]:
+    """Source, target, protocol of the last run's transfers."""
+    listed = json.loads(place.call("transfers", "ls", "--json", place.run_id()))
+    records = [each["record"] for each in listed[0]["transfers"]]
+    return [(record["source"], record["target"], record["protocol"]) for record in records]
+
+
+def test_the_next_run_sends_no_input_again_and_knows_how_fast_the_links_were(place: RemotePlace) -> None:
+    data = write(place, "data.txt", "data\n")
+    arguments = ["run", "--quiet", "--site", "far", "--outdir", place.out, write(place, "cat.cwl", CAT), "--file"]
+    place.call(*arguments, data)
+    there, back = ways_of(place)
+    place.call(*arguments, data)
+    assert ways_of(place) == [back]  # what an earlier run has left is looked at, and used
+    with closing(open_store(place.home)) as store:
+        links = store.links()
+        here = next(target for _, target, _ in links if target.startswith("local:"))
+        assert links["far", here, back[2]].samples == 2
+        assert links[here, "far", there[2]].samples == 1
+        slow = replace(links["far", here, back[2]], latency_seconds=1000.0)
+        store.put_links({("far", here, back[2]): slow})
+    data.write_text("other data\n")
+    place.call(*arguments, data)
+    again, otherwise = ways_of(place)
+    assert (again, otherwise[:2]) == (there, back[:2])
+    assert otherwise[2] != back[2]
+
+
+def test_a_site_says_by_which_ways_files_are_moved(place: RemotePlace) -> None:
+    arguments = ["run", "--quiet", "--site", "far", "--outdir", place.out, write(place, "cat.cwl", CAT), "--file"]
+    for name in ("tar", "scp"):
+        place.describe(far=place.hosts["far"].describe(transfers={"ways": [name], "at_once": 1}))
+        place.call(*arguments, write(place, f"{name}.txt", name))
+        assert ways_of(place) == [("local", "far", name), ("far", "local", name)]
 
 
 def test_a_killed_bridge_costs_nothing(place: RemotePlace) -> None:

@@ -117,6 +117,57 @@ def test_a_failed_job_shows_what_it_printed_there(place: RemotePlace) -> None:
     assert "exit code 3" in place.said.read_text()
 
 
+def test_a_failed_job_shows_what_it_printed_into_a_file_there(place: RemotePlace) -> None:
+    command = "[sh, -c, 'echo words of the tool >&2; exit 3']"
+    text = f"{HEAD}inputs: []\noutputs: []\nbaseCommand: {command}\nstderr: told.txt\n"
+    place.call("run", "--site", "far", "--outdir", place.out, write(place, "fail.cwl", text), code=1)
+    place.hosts["far"].sshd.kill()
+    assert "| words of the tool" in place.call("explain", place.run_id())
+
+
+def test_logs_of_all_jobs_are_kept_on_demand_and_read_where_they_are(place: RemotePlace) -> None:
+    flow = (
+        "cwlVersion: v1.2\nclass: Workflow\ninputs: []\noutputs: []\nsteps:\n"
+        "  good: {in: [], out: [out], run: %s}\n  bad: {in: {after: good/out}, out: [], run: %s}\n"
+    )
+    tool = "{class: CommandLineTool, inputs: %s, outputs: %s, baseCommand: [sh, -c, '%s']}"
+    good = tool % ("[]", "{out: stdout}", "echo good words >&2")
+    bad = tool % ("{after: File}", "[]", "echo bad words >&2; exit 1")
+    document = write(place, "two.cwl", flow % (good, bad))
+    kept = place.folder / "logs"
+    place.call("run", "--site", "far", "--outdir", place.out, "--log-dir", kept, document, code=1)
+    assert {path.name: path.read_text() for path in kept.iterdir()} == {
+        "good.log": "good words\n",
+        "bad.log": "bad words\n",
+    }
+    place.call("run", "--site", "far", "--outdir", place.out, document, code=1)
+    assert place.call("logs", place.run_id()) == "bad words\n"
+    assert place.call("logs", place.run_id(), "good") == "good words\n"
+    assert "| good words" in place.call("explain", place.run_id(), "good")
+    for log in place.hosts["far"].work.glob("runs/*/jobs/**/*.log"):
+        log.unlink()
+    assert place.call("logs", place.run_id(), "good") == ""
+    assert "cannot be read at site 'far'" in place.said.read_text()
+
+
+def test_software_that_a_site_lacks_is_told_before_anything_runs(place: RemotePlace) -> None:
+    text = (
+        f"{HEAD}inputs: []\noutputs: []\nbaseCommand: [touch, {place.folder}/ran]\nrequirements:\n"
+        "  SoftwareRequirement: {packages: {sh: {}, no-such-program: {version: ['2']}, bwa: {version: ['1']}}}\n"
+    )
+    document = write(place, "needs.cwl", text)
+    place.call("run", "--site", "far", "--outdir", place.out, document, code=1)
+    said = place.said.read_text()
+    assert "needs.cwl:" in said
+    assert "requires no-such-program 2, which site 'far' does not have" in said
+    assert "requires bwa 1" in said
+    assert "requires sh" not in said
+    assert not (place.folder / "ran").exists()
+    place.describe(far=place.hosts["far"].describe(software=["no-such-program=2", "bwa"]))
+    place.call("run", "--site", "far", "--outdir", place.out, document)
+    assert (place.folder / "ran").exists()
+
+
 def test_outputs_may_stay_and_be_used_by_the_next_run(place: RemotePlace) -> None:
     text = f"{HEAD}inputs: []\noutputs: {{out: stdout}}\nbaseCommand: [echo, 'made there']\nstdout: made.txt\n"
     make = write(place, "make.cwl", text)

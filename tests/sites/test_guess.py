@@ -14,7 +14,7 @@ from cwlbalsam.sites.guess import (
     probe_command,
     with_machine,
 )
-from cwlbalsam.sites.site import MpiSettings, NodeSettings, SchedulerSettings, Site
+from cwlbalsam.sites.site import MpiSettings, NodeSettings, SchedulerSettings, Site, TransferSettings
 
 PROBE = """\
 Welcome to the machine!
@@ -104,7 +104,7 @@ def test_what_a_site_says_itself_stays() -> None:
         scheduler=SchedulerSettings(kind="torque", queue="q"),
         mpi=MpiSettings(launcher="openmpi"),
         containers=("udocker",),
-        transfers=("scp",),
+        transfers=TransferSettings(ways=("scp",)),
         nodes=NodeSettings(cores=2),
     )
     assert guess(said, parse_probe(PROBE)) == said
@@ -113,7 +113,8 @@ def test_what_a_site_says_itself_stays() -> None:
 def test_what_a_site_does_not_say_is_found() -> None:
     found = guess(Site(name="a"), parse_probe(PROBE))
     assert (found.work, found.scheduler.kind, found.mpi.launcher) == ("/home/ada/.cwlbalsam/work", "slurm", "srun")
-    assert (found.containers, found.transfers) == (("singularity", "apptainer"), ("link", "copy", "rsync", "scp"))
+    assert (found.containers, found.transfers.ways) == (("singularity", "apptainer"), ())
+    assert guess(Site(name="a", host="a"), parse_probe(PROBE)).transfers.ways == ("scp", "rsync")
 
 
 def test_nodes_are_as_most_of_the_queue() -> None:

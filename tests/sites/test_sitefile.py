@@ -8,9 +8,19 @@ from hypothesis import strategies as st
 
 from cwlbalsam.errors import DocumentError, UserError
 from cwlbalsam.sites.schedulers import slurm
-from cwlbalsam.sites.site import MpiSettings, NodeSettings, PilotSettings, SchedulerSettings, Site, batch_request
+from cwlbalsam.sites.site import (
+    PROTOCOLS,
+    MpiSettings,
+    NodeSettings,
+    PilotSettings,
+    SchedulerSettings,
+    Site,
+    TransferSettings,
+    batch_request,
+)
 from cwlbalsam.sites.sitefields import SITE, json_schema, size_megabytes, span_seconds
 from cwlbalsam.sites.sitefile import load_sites, read_sites
+from cwlbalsam.sites.transfers import BETWEEN_MACHINES
 
 THETA = """\
 theta:
@@ -32,6 +42,7 @@ theta:
   containers: [singularity, docker]
   transfers: globus
   modules: [cray-python, gcc/12.1]
+  software: [samtools=1.9, bwa]
   setup: |
     export OMP_PLACES=cores
     ulimit -s unlimited
@@ -64,8 +75,9 @@ def test_all_that_can_be_said() -> None:
         scratch="/local/scratch",
         lease_seconds=300,
         containers=("singularity", "docker"),
-        transfers=("globus",),
+        transfers=TransferSettings(ways=("globus",)),
         modules=("cray-python", "gcc/12.1"),
+        software=("samtools=1.9", "bwa"),
         setup=("export OMP_PLACES=cores", "ulimit -s unlimited"),
         file="s.yml",
     )
@@ -74,6 +86,13 @@ def test_all_that_can_be_said() -> None:
 @pytest.mark.parametrize("text", ["", "# nothing\n", "~\n", "a:\n", "a: ~\n", "a: {}\n", "a:\n  mpi:\n  work: ~\n"])
 def test_everything_may_be_left_out(text: str) -> None:
     assert all(site == Site(name="a", file="s.yml") for site in read_sites(text, "s.yml").values())
+
+
+def test_ways_to_move_files_may_come_with_a_limit() -> None:
+    site = read_sites("a: {transfers: {ways: [rsync, scp], at_once: 2}}\nb: {transfers: [tar]}", "s.yml")
+    assert site["a"].transfers == TransferSettings(ways=("rsync", "scp"), at_once=2)
+    assert site["b"].transfers == TransferSettings(ways=("tar",))
+    assert set(PROTOCOLS) == set(BETWEEN_MACHINES)
 
 
 def test_one_word_stands_for_a_scheduler_and_a_launch_command() -> None:

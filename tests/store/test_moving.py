@@ -9,15 +9,20 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from sqlalchemy import Connection, select
 
 from cwlbalsam.errors import UserError
+from cwlbalsam.jobs.links import Figures
 from cwlbalsam.jobs.model import BalsamJob, Changes, Move, RunRecord, State
 from cwlbalsam.store import Store, create_sqlite, moving, open_sqlite, open_store, whole
 from cwlbalsam.store.choice import read_choice
 from cwlbalsam.store.leases import leases_of
 from cwlbalsam.store.migrate import begin_sqlite
 from tests.store.servers import empty
+
+FIGURES = Figures(latency_seconds=1.0, file_seconds=0.5, bytes_per_second=1e6, samples=2, learned=3.5)
+LINK = ("a", "c", "scp")
 
 
 def fill(store: Store, run: str, jobs: int = 3, text: str = "m") -> None:
@@ -54,6 +59,7 @@ def test_all_is_the_same_after_the_way_there_and_back(tmp_path: Path, empty_post
     for run in ("01", "02"):
         fill(here, run)
     leases_of(here).open_session("agent", "host", 30.0, 100.0)
+    here.put_links({("a", "b", "scp"): FIGURES})
     here.remove_run("01")
     here.close()
     copy(tmp_path / "one", empty_postgres)
@@ -89,6 +95,18 @@ def test_numbers_of_events_go_on_where_they_were_even_if_the_last_are_gone(
         fill(store, f"1{homes.index(target)}")
         assert store.events(f"1{homes.index(target)}")[0].seq == 4 + 3 * homes.index(target)
         store.close()
+
+
+def test_what_is_known_of_a_link_takes_the_place_of_what_was_known_there(tmp_path: Path) -> None:
+    newer = replace(FIGURES, samples=3)
+    for home, known in (("one", {("a", "b", "scp"): newer}), ("two", {("a", "b", "scp"): FIGURES, LINK: FIGURES})):
+        store = open_store(tmp_path / home)
+        store.put_links(known)
+        store.close()
+    copy(tmp_path / "one", tmp_path / "two")
+    store = open_store(tmp_path / "two")
+    assert store.links() == {("a", "b", "scp"): newer, LINK: FIGURES}
+    store.close()
 
 
 def test_runs_join_those_that_are_there(tmp_path: Path, empty_postgres: Path) -> None:

@@ -99,7 +99,7 @@ def test_a_store_of_a_newer_version_is_refused(store: PostgresStore, empty_postg
         with pytest.raises(UserError, match="made by a newer cwlbalsam"):
             open_store(empty_postgres)
     finally:
-        store.link.write(lambda connection: connection.execute(text("UPDATE alembic_version SET version_num = '0003'")))
+        store.link.write(lambda connection: connection.execute(text("UPDATE alembic_version SET version_num = '0004'")))
 
 
 def test_a_nul_in_what_a_command_has_said_is_replaced(store: PostgresStore) -> None:

@@ -1,8 +1,10 @@
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
+import alembic.command
 import pytest
 import sqlalchemy
 from alembic.autogenerate import compare_metadata
@@ -84,6 +86,23 @@ def test_an_older_store_is_copied_and_upgraded(tmp_path: Path) -> None:
     store.put_program("d", b"")
     store.close()
     assert (tmp_path / "store.db.before-upgrade").exists()
+
+
+def test_the_tables_that_nobody_wrote_go_and_all_else_stays(tmp_path: Path) -> None:
+    new = tmp_path / "store.db"
+    with migrate.begin_sqlite(new) as begun:
+        config = migrate.configuration()
+        config.attributes["connection"] = begun
+        alembic.command.upgrade(config, "0003")
+        begun.execute(sqlalchemy.text("PRAGMA user_version = 3"))
+        begun.execute(sqlalchemy.text("INSERT INTO programs VALUES ('d', x'aa', 1.0)"))
+    with closing(open_store(tmp_path)) as store:
+        assert store.get_program("d") == b"\xaa"
+        assert store.links() == {}
+    open_store(tmp_path / "other").close()
+    assert _dump(tmp_path / "other" / "store.db")[2:] == [
+        line for line in _dump(new)[2:] if not line.startswith('INSERTINTO"programs"')
+    ]
 
 
 def test_a_store_that_could_not_be_made_leaves_no_trace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from cwlbalsam.errors import IllegalTransition, UserError
+from cwlbalsam.jobs.links import Figures
 from cwlbalsam.jobs.model import BalsamJob, Changes, Move, RunRecord, State
 from cwlbalsam.store import Store, open_store
 from cwlbalsam.store.memory import MemoryStore
@@ -207,3 +208,13 @@ def test_threads_may_share_a_store(store: Store) -> None:
     for number in range(8):
         attempts = [event.attempt for event in store.events(RUN) if event.job == number]
         assert attempts == list(range(20))
+
+
+def test_what_links_can_do_is_kept_and_replaced(store: Store) -> None:
+    figures = Figures(latency_seconds=1.0, file_seconds=2.0, bytes_per_second=3.0, samples=4, learned=5.0)
+    store.put_links({})
+    assert store.links() == {}
+    store.put_links({("a", "b", "rsync"): figures, ("a", "b", "scp"): figures})
+    newer = msgspec.structs.replace(figures, samples=5, learned=6.0)
+    store.put_links({("a", "b", "scp"): newer})
+    assert store.links() == {("a", "b", "rsync"): figures, ("a", "b", "scp"): newer}

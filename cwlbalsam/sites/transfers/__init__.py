@@ -7,8 +7,8 @@ from cwlbalsam.sites.transfers.globus import GLOBUS
 from cwlbalsam.sites.transfers.link import HARDLINK, REFLINK, SYMLINK
 
 _ON_ONE_FILE_SYSTEM: tuple[Carrier, ...] = (REFLINK, HARDLINK, SYMLINK, COPY)
-_BETWEEN_MACHINES: tuple[Carrier, ...] = (scp, rsync, tar, gridftp, GLOBUS, http)
-CARRIERS = {carrier.NAME: carrier for carrier in (*_ON_ONE_FILE_SYSTEM, *_BETWEEN_MACHINES)}
+BETWEEN_MACHINES: dict[str, Carrier] = {each.NAME: each for each in (scp, rsync, tar, gridftp, GLOBUS, http)}
+CARRIERS = {carrier.NAME: carrier for carrier in _ON_ONE_FILE_SYSTEM} | BETWEEN_MACHINES
 
 
 def carriers_between(source: Endpoint, target: Endpoint) -> dict[str, Carrier]:

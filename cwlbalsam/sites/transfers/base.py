@@ -40,7 +40,9 @@ class Endpoint(Struct, frozen=True, kw_only=True):
     """How a site's files are reached.
 
     root: absolute; where cwlbalsam may write. local: this machine sees the site's files under the same paths.
-    filesystem: sites that give it the same name share their files. gridftp: `gsiftp://host:port`.
+    filesystem: sites that give it the same name share their files. gridftp: `gsiftp://host:port`. ways: names of
+    protocols, the only ones that may be used from and to other machines, the preferred one first; empty: all. at_once:
+    batches that may be under way at the same time, from it and to it; 0: as is usual.
     """
 
     site: str
@@ -51,6 +53,8 @@ class Endpoint(Struct, frozen=True, kw_only=True):
     gridftp: str = ""
     globus: Collection | None = None
     web: WebRoot | None = None
+    ways: tuple[str, ...] = ()
+    at_once: int = 0
 
     @property
     def can_be_asked(self) -> bool:
@@ -66,6 +70,14 @@ def share_files(one: Endpoint, other: Endpoint) -> bool:
         or (one.filesystem != "" and one.filesystem == other.filesystem)
         or (one.ssh is not None and one.ssh == other.ssh)
     )
+
+
+def preference(source: Endpoint, target: Endpoint, protocol: str) -> int | None:
+    """How far down both ends have put a protocol, 0 for the first; None if one of them does not want it."""
+    if share_files(source, target):
+        return 0
+    told = [end.ways for end in (source, target) if end.ways]
+    return sum(ways.index(protocol) for ways in told) if all(protocol in ways for ways in told) else None
 
 
 class Item(Struct, frozen=True, kw_only=True):

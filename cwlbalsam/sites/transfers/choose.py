@@ -36,11 +36,12 @@ File = TypeVar("File")
 
 
 class Option(Struct, frozen=True):
-    """One way: from where (a site), by which protocol, and how long it should take."""
+    """One way: from where (a site), by which protocol, and how long it should take. rank: the lowest is preferred."""
 
     source: str
     protocol: str
     seconds: float
+    rank: int = 0
 
     @property
     def way(self) -> tuple[str, str]:
@@ -90,7 +91,8 @@ class GiveUp(Struct, frozen=True):
 
 
 def choose(options: Sequence[Option], history: History, now: float) -> Go | Wait | GiveUp:
-    """The way that should end first, its wait counted in."""
+    """Of the ways that are preferred the one that should end first; while one has to wait, it is like the least
+    preferred ones."""
     if history.full:
         return GiveUp(Trouble.FULL, history.full)
     nothing = Failures()
@@ -101,7 +103,12 @@ def choose(options: Sequence[Option], history: History, now: float) -> Go | Wait
     def wait(option: Option) -> float:
         return max(history.ways.get(option.way, nothing).not_before - now, 0.0)
 
-    best = min(open_ways, key=lambda option: (option.seconds + wait(option), option.way))
+    last = max(option.rank for option in open_ways)
+
+    def cost(option: Option) -> tuple[int, float, tuple[str, str]]:
+        return last if wait(option) else option.rank, option.seconds + wait(option), option.way
+
+    best = min(open_ways, key=cost)
     return Wait(wait(best)) if wait(best) > 0 else Go(best)
 
 

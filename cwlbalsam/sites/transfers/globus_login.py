@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from cwlbalsam.errors import UserError
 from cwlbalsam.sites.transfers.base import TransferError, Trouble
+from cwlbalsam.sites.transfers.globus_task import trouble_of
 
 if TYPE_CHECKING:
     from globus_sdk import GlobusApp, TransferClient
@@ -47,6 +48,22 @@ def log_in(scopes: Iterable[str] = (), *, flow: "LoginFlowManager | None" = None
     finally:
         client.close()
         app.close()
+
+
+def missing_consents(collection: str) -> list[str]:
+    """Scopes that the user has yet to consent to before files of a collection can be read. Raises TransferError."""
+    from globus_sdk import GlobusAPIError, GlobusError
+
+    client = connect()
+    try:
+        client.operation_ls(collection, limit=1)
+    except GlobusError as error:
+        if isinstance(error, GlobusAPIError) and error.info.consent_required:
+            return error.info.consent_required.required_scopes or []
+        raise trouble_of(error) from error
+    finally:
+        client.close()
+    return []
 
 
 def connect() -> "TransferClient":

@@ -42,6 +42,14 @@ def test_a_way_that_is_down_is_left_when_the_wait_for_it_is_longer_than_another(
     assert choose([FAST, SLOW], history, 0.0) == Go(SLOW)
 
 
+def test_what_is_preferred_is_taken_before_what_is_faster_but_not_waited_for_much_longer() -> None:
+    wanted, other = Option("a", "rsync", 60.0, rank=0), Option("a", "gridftp", 50.0, rank=1)
+    assert choose([other, wanted], History(), 0.0) == Go(wanted)
+    down = failed(*[(wanted, Trouble.UNREACHABLE)] * 8)
+    assert choose([other, wanted], down, 0.0) == Go(other)
+    assert choose([other, wanted], failed((other, Trouble.CUT), (wanted, Trouble.UNFIT)), 0.0) == Wait(1.0)
+
+
 def test_the_next_protocol_and_then_the_next_copy() -> None:
     unfit = failed((FAST, Trouble.UNFIT))
     assert choose([FAST, SLOW, OTHER], unfit, 100.0) == Go(SLOW)

@@ -16,7 +16,7 @@ from cwlbalsam.sites.transfers import globus_login
 from cwlbalsam.sites.transfers.base import Collection, Progress, State, TransferError, Trouble
 from cwlbalsam.sites.transfers.globus import Globus, collection_path
 from cwlbalsam.sites.transfers.globus_task import trouble_of_code
-from tests.globus import GlobusService
+from tests.globus import GlobusService, all_of_globus
 from tests.sites.transfers.conftest import Sites, Workplace
 
 Make = Callable[[tuple[str, str, str]], Workplace]
@@ -171,16 +171,8 @@ class Killed:
 
 @pytest.fixture
 def service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[GlobusService]:
-    """Globus as a whole, logins too."""
-    started = GlobusService()
-    started.start()
-    for name in ("AUTH", "TRANSFER"):
-        monkeypatch.setenv(f"GLOBUS_SDK_SERVICE_URL_{name}", started.url)
-    monkeypatch.setenv("CWLBALSAM_HOME", str(tmp_path))
-    monkeypatch.setenv(globus_login.ID, CLIENT)
-    monkeypatch.delenv(globus_login.SECRET, raising=False)
-    yield started
-    started.kill()
+    with all_of_globus(tmp_path, CLIENT, monkeypatch) as started:
+        yield started
 
 
 def test_a_service_logs_in_by_its_secret_and_gets_new_tokens_by_itself(
