@@ -135,6 +135,7 @@ class Outcome(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
     reused: bool = False  # an earlier run's result was taken over: nothing ran, exit_code and log are of then
     bug: bool = False  # our own mistake, not the job's: `error` has the traceback and the run exits with 3
     command: Invocation | None = None  # of an attempt that did not end well
+    site: str = ""  # where it ran; empty: this machine, or none
 
 
 class Report(Struct, frozen=True, kw_only=True, gc=False):

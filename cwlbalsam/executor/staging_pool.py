@@ -263,6 +263,8 @@ class StagingPool:
                 continue
             if not self._shares(place) or way.translated:
                 outcome = self._named(place, outcome)
+            if place:
+                outcome = replace(outcome, site=place)
             if way.bound is not None:
                 if not way.bound.done():
                     way.bound.set_result(outcome)

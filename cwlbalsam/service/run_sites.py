@@ -62,20 +62,35 @@ def sites_of(options: RunOptions, home: Home, program: Program) -> RunSites:
     described = sites_home_of(options, home).path / "sites.yml"
     if not (options.site or options.step_sites or hinted or _has_steps(described) or options.sites):
         return RunSites({}, dict.fromkeys((tool.step for tool in tools), ""))
-    from cwlbalsam.service.site_files import find_sites, pick_site
+    from cwlbalsam.service.site_files import pick_site
 
-    base = Path(options.directory or ".")
-    sites = find_sites(sites_home_of(options, home), [base / name for name in options.sites])
-    told = _told(options, tools)
+    sites = described_sites(options, home)
     by_step = {}
-    for tool in tools:
-        name = told(tool.step) or program.processes[tool.process].requirements.site or _matched(sites, tool.step)
+    for step, name in settled(options, program, sites).items():
         site = pick_site(sites, name) if name else sites[LOCAL]
-        by_step[tool.step] = "" if _is_here(site) else site.name
+        by_step[step] = "" if _is_here(site) else site.name
     whole = pick_site(sites, options.site) if options.site else sites[LOCAL]
     commands = "" if _is_here(whole) else whole.name
     used = {name: sites[name] for name in dict.fromkeys([*by_step.values(), commands]) if name}
     return RunSites(used, by_step, commands)
+
+
+def described_sites(options: RunOptions, home: Home) -> dict[str, Site]:
+    """All sites that there are, by name."""
+    from cwlbalsam.service.site_files import find_sites
+
+    base = Path(options.directory or ".")
+    return find_sites(sites_home_of(options, home), [base / name for name in options.sites])
+
+
+def settled(options: RunOptions, program: Program, sites: Mapping[str, Site]) -> dict[str, str]:
+    """The site that somebody has chosen for each tool's step, "" if nobody has. Raises UserError for no such step."""
+    tools = list(tools_of(program))
+    told = _told(options, tools)
+    return {
+        tool.step: told(tool.step) or program.processes[tool.process].requirements.site or _matched(sites, tool.step)
+        for tool in tools
+    }
 
 
 def _is_here(site: Site) -> bool:
