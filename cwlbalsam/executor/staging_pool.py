@@ -58,7 +58,7 @@ class Opening(Protocol):
 
 
 class StagingPool:
-    """choose: the site of a tool's job, HERE for this machine."""
+    """choose: the site of a tool's job, HERE for this machine. order: of jobs that are ready together."""
 
     def __init__(
         self,
@@ -68,11 +68,12 @@ class StagingPool:
         *,
         choose: Callable[[Task], str],
         opening: Opening,
+        order: Callable[[Task], float] | None = None,
     ) -> None:
         self._home = home
         self._places = places
         self._program = program
-        self._choose = choose
+        self._choose, self._order = choose, order
         self._opening = opening
         self._files: Whereabouts | None = None
         self._ways: dict[int, Way] = {}
@@ -134,7 +135,7 @@ class StagingPool:
 
     def submit(self, tasks: Sequence[Task]) -> None:
         ready: dict[str, list[Task]] = {}
-        for task in tasks:
+        for task in sorted(tasks, key=self._order) if self._order else tasks:
             place = self._choose(task) if self._has_command(task) else HERE
             way = self._ways[task.job] = Way(task)
             if self._goes_as_it_is(task, place):

@@ -13,7 +13,8 @@ LABEL = 32
 def chart(problem: Problem, plan: Plan, width: int = 100, most: int = 30) -> list[str]:
     """A row a name of works and a row a site.
 
-    The height is the jobs, or cores, at once, of the most there are or could be. width: of the lines. most: rows of works; those of the shortest time are left out beyond.
+    The height is the jobs, or cores, at once, of the most there are or could be. width: of the lines. most: rows of
+    works; those of the shortest time are left out beyond.
     """
     columns = max(width - LABEL - 2, 10)
     rows = _work_rows(problem, plan)

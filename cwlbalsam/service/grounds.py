@@ -17,6 +17,7 @@ from cwlbalsam.jobs.links import Figures, learn
 from cwlbalsam.planner.problem import Link, Window
 from cwlbalsam.planner.queues.profile import filled
 from cwlbalsam.service.home import Home
+from cwlbalsam.service.kept_plan import read_plan
 from cwlbalsam.service.options import NO_ENGINE, RunOptions
 from cwlbalsam.service.room import Ground, here
 from cwlbalsam.service.settings import choose_machine
@@ -26,8 +27,6 @@ from cwlbalsam.sites.containers import find_engine
 from cwlbalsam.sites.site import LOCAL, Site
 from cwlbalsam.store import Store
 
-PLAN_FILE = "plan.json"
-"""In a run's folder: what it was planned to do, and when its sites were ready."""
 BATCH_START_SECONDS = 5.0
 """From a batch system with free nodes to a pilot's first job, where no run of the home has shown how long it takes."""
 LINK = Figures(latency_seconds=0.5, file_seconds=0.01, bytes_per_second=5e7)
@@ -44,19 +43,14 @@ class Experience(Struct, frozen=True):
     links: Mapping[tuple[str, str], Figures] = {}
 
 
-class _Kept(Struct):
-    starts: dict[str, float] = {}
-
-
 def experience(store: Store) -> Experience:
     """Of the last runs of a home whose folders are still there; the newest counts most."""
     starts: dict[str, list[float]] = {}
     links: dict[tuple[str, str], Figures] = {}
     for run in reversed(store.runs(RUNS_LOOKED_AT)):
-        with suppress(OSError, msgspec.DecodeError):
-            kept = msgspec.json.decode(Path(run.directory, PLAN_FILE).read_bytes(), type=_Kept)
-            for site, seconds in kept.starts.items():
-                starts.setdefault(site, []).append(seconds)
+        kept = read_plan(Path(run.directory))
+        for site, seconds in kept.starts.items() if kept else ():
+            starts.setdefault(site, []).append(seconds)
         for record in transfers_of(run).records:
             if not record.trouble and record.files:
                 key = record.source, record.target

@@ -18,7 +18,7 @@ from cwlbalsam.planner.improve import Effort
 from cwlbalsam.planner.plan import Interval, Placement, Plan
 from cwlbalsam.planner.problem import HOUR, Constraints, Objective, Problem
 from cwlbalsam.planner.schedule import make_plan
-from cwlbalsam.service.expected import Terms, expect
+from cwlbalsam.service.expected import Fixed, Terms, expect
 from cwlbalsam.service.grounds import experience, find_grounds, links_between
 from cwlbalsam.service.home import Home, find_home
 from cwlbalsam.service.inputs import InputSource, check_inputs
@@ -63,9 +63,17 @@ def plan_document(document: str, inputs: InputSource, options: RunOptions, wishe
 
 
 def plan_program(
-    program: Program, values: Mapping[str, Any], options: RunOptions, home: Home, wishes: Wishes
+    program: Program,
+    values: Mapping[str, Any],
+    options: RunOptions,
+    home: Home,
+    wishes: Wishes,
+    fixed: Mapping[str, Fixed] | None = None,
 ) -> Planned:
-    """Plan the jobs of a Program. Raises UserError, Infeasible if the wishes cannot be met."""
+    """Plan the jobs of a Program. fixed: what is settled of some, by name.
+
+    Raises UserError, Infeasible if the wishes cannot be met.
+    """
     if wishes.least_node_hours and wishes.deadline_seconds == math.inf:
         raise UserError("least node-hours need a deadline", hint="give --deadline, such as --deadline 2h")
     if not wishes.sites:
@@ -89,6 +97,7 @@ def plan_program(
             deadline=wishes.deadline_seconds,
         ),
         objective=objective,
+        fixed=fixed or {},
     )
     expected = expect(program, with_sizes(values), terms)
     plan = make_plan(expected.problem, wishes.effort)

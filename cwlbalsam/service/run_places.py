@@ -41,7 +41,9 @@ class RunPlaces(Struct, frozen=True, kw_only=True):
 
     def pool(self, home: WorkerPool, settings: Settings) -> StagingPool:
         places = {site.name: self._place(site, settings) for site in self.sites.sites.values()}
-        return StagingPool(home, places, self.loaded.program, choose=self.sites.of, opening=self._whereabouts)
+        return StagingPool(
+            home, places, self.loaded.program, choose=self.sites.of, opening=self._whereabouts, order=self.sites.order
+        )
 
     def _place(self, site: Site, settings: Settings) -> Place:
         opening = self._opening(site, settings)

@@ -40,9 +40,21 @@ class RunSites(Struct, frozen=True):
             return self.commands
         return self.by_step.get(step_of(task.name), "")
 
+    @property
+    def order(self) -> Callable[[Task], float] | None:
+        """In which jobs that are ready together are handed out; None: as they come."""
+        return None
+
+    def keep_in(self, folder: Path) -> None:
+        """The run's folder, where what is worth keeping can be kept."""
+
+    def may_run(self, step: str, site: str) -> bool:
+        """Whether jobs of a step go to a site, "" for this machine."""
+        return self.by_step[step] == site
+
     def tools_at(self, program: Program, site: str) -> list[ToolProcess]:
         """What runs at a site."""
-        there = dict.fromkeys(tool.process for tool in tools_of(program) if self.by_step[tool.step] == site)
+        there = dict.fromkeys(tool.process for tool in tools_of(program) if self.may_run(tool.step, site))
         found = (program.processes[index] for index in there)
         return [process for process in found if isinstance(process, ToolProcess)]
 
@@ -57,6 +69,8 @@ def sites_home_of(options: RunOptions, home: Home) -> Home:
 
 def sites_of(options: RunOptions, home: Home, program: Program) -> RunSites:
     """Raises UserError for a site or step that is not known."""
+    if options.plan:
+        return _planned_sites(options, home, program)
     tools = list(tools_of(program))
     hinted = any(process.requirements.site for process in program.processes)
     described = sites_home_of(options, home).path / "sites.yml"
@@ -73,6 +87,15 @@ def sites_of(options: RunOptions, home: Home, program: Program) -> RunSites:
     commands = "" if _is_here(whole) else whole.name
     used = {name: sites[name] for name in dict.fromkeys([*by_step.values(), commands]) if name}
     return RunSites(used, by_step, commands)
+
+
+def _planned_sites(options: RunOptions, home: Home, program: Program) -> RunSites:
+    """All that a plan may choose among."""
+    from cwlbalsam.service.site_files import pick_site
+
+    sites = described_sites(options, home)
+    names = dict.fromkeys([*options.plan, *settled(options, program, sites).values()])
+    return RunSites({name: pick_site(sites, name) for name in names if name not in ("", LOCAL)}, {})
 
 
 def described_sites(options: RunOptions, home: Home) -> dict[str, Site]:
