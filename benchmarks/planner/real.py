@@ -15,7 +15,7 @@ import click
 import msgspec
 from msgspec import Struct
 
-from benchmarks.planner.page import RESULTS, Page
+from benchmarks.planner.page import RESULTS, Cell, Page
 from cwlbalsam.cwl.tasks import Outcome
 from cwlbalsam.service.kept_plan import read_plan
 from cwlbalsam.store import open_store
@@ -112,7 +112,7 @@ def _run(place: RemotePlace, how: str, options: list[str]) -> Ran:
 def page_of(found: list[Ran]) -> Page:
     """The table."""
     ideal = core_seconds() / sum(CORES.values())
-    rows = [
+    rows: list[list[Cell]] = [
         [
             one.how,
             f"{one.seconds:.1f}",

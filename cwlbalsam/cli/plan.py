@@ -15,7 +15,7 @@ from cwlbalsam.planner.improve import Effort
 from cwlbalsam.planner.problem import HOUR
 from cwlbalsam.service.inputs import split_arguments, swap_tool
 from cwlbalsam.service.plan_chart import write_chart
-from cwlbalsam.service.planning import Planned, Wishes, jobs_that_run, plan_document, summary, why
+from cwlbalsam.service.planning import Planned, Wishes, bytes_moved, jobs_that_run, plan_document, summary, why
 
 SHOWN = 20
 
@@ -102,7 +102,7 @@ def print_plan(planned: Planned, all_jobs: bool = False) -> None:
         )
         click.echo(duration(plan.bound))
     click.echo(f"node-hours   {plan.node_seconds / HOUR:.4g}")
-    click.echo(f"bytes moved  {size(plan.bytes_moved)}")
+    click.echo(f"bytes moved  {size(bytes_moved(planned))}")
     for note in planned.notes:
         click.echo(f"note: {plain(note)}", err=True)
 

@@ -198,11 +198,11 @@ class _Redrawing:
 
 
 def plan_text(event: PlanMade) -> str:
-    """plan: 41.2s expected; 12 jobs at cluster, 5 at local."""
-    first, *others = sorted(event.jobs.items(), key=lambda item: -item[1]) or [("local", 0)]
-    where = ", ".join([f"{first[1]:,} jobs at {first[0]}", *(f"{count:,} at {site}" for site, count in others)])
-    why = f"planned again, {event.why}" if event.why else "plan"
-    return f"{why}: {duration(event.seconds)} {'in all' if event.why else 'expected'}; {where}"
+    """plan: 41.2s expected; jobs: 12 at cluster, 5 at local."""
+    where = ", ".join(f"{count:,} at {site}" for site, count in sorted(event.jobs.items(), key=lambda item: -item[1]))
+    if event.why:
+        return f"planned again, {event.why}: {duration(event.seconds)} in all; jobs: {where}"
+    return f"plan: {duration(event.seconds)} expected; jobs: {where or 'none'}"
 
 
 def comparison_text(event: PlanEnded) -> str:

@@ -31,7 +31,7 @@ from cwlbalsam.planner.problem import Duration, Window
 from cwlbalsam.planner.schedule import SEARCHED_JOBS, make_plan
 from cwlbalsam.service.expected import Fixed, expect
 from cwlbalsam.service.home import Home
-from cwlbalsam.service.kept_plan import Assignment, KeptPlan, PlannedJob, rows_of, write_plan
+from cwlbalsam.service.kept_plan import Assignment, KeptPlan, PlannedJob, read_plan, rows_of, write_plan
 from cwlbalsam.service.models import setting_of
 from cwlbalsam.service.options import RunOptions
 from cwlbalsam.service.planning import Planned, Wishes, plan_program, summary, with_sizes
@@ -296,5 +296,7 @@ class Follower:
         self._reporter.report(PlanMade(left, dict(jobs), why))
 
     def _keep(self) -> None:
-        self._kept.jobs = list(self._rows.values())
+        before = read_plan(self.folder)  # of a run that is taken up: what has ended is in no new plan
+        rows = {row.name: row for row in before.jobs} if before else {}
+        self._kept.jobs = list((rows | self._rows).values())
         write_plan(self.folder, self._kept)

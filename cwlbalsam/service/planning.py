@@ -30,6 +30,9 @@ from cwlbalsam.service.site_files import pick_site
 from cwlbalsam.sites.site import LOCAL, Site
 from cwlbalsam.store import open_store
 
+AT_ONCE_SECONDS = 1e-3
+"""What sites that see the same files take to have each other's: a link without any length."""
+
 
 class Wishes(Struct, frozen=True, kw_only=True):
     """What a plan must keep to. least_node_hours: rather than least time; needs a deadline."""
@@ -134,6 +137,14 @@ def _copy(value: Any) -> Any:
     return value
 
 
+def bytes_moved(planned: Planned) -> float:
+    """Between sites that do not see the same files."""
+    names, data = [site.name for site in planned.problem.sites], planned.problem.data
+    apart = planned.terms.links
+    moved = planned.plan.transfers
+    return math.fsum(data[one.data].size_bytes for one in moved if (names[one.source], names[one.target]) in apart)
+
+
 def jobs_that_run(planned: Planned) -> list[tuple[str, Placement]]:
     """Name and placement of the jobs that take nodes, by their start."""
     problem, plan = planned.problem, planned.plan
@@ -148,8 +159,11 @@ def why(planned: Planned, placement: Placement) -> str:
             return f"waits for the cores of {problem.jobs[placement.waits_for].name}"
         case "job":
             return f"waits for {problem.jobs[placement.waits_for].name}"
-        case "transfer":
-            return "waits for its data to arrive"
+        case "transfer" if placement.start > AT_ONCE_SECONDS:
+            maker = problem.data[placement.waits_for].producer
+            return (
+                f"waits for the files of {problem.jobs[maker].name}" if maker >= 0 else "waits for its inputs to arrive"
+            )
         case "window":
             return "waits for its nodes"
         case "time":
@@ -170,7 +184,7 @@ def summary(planned: Planned) -> dict[str, Any]:
         },
         "at_least_seconds": plan.bound,
         "node_hours": plan.node_seconds / HOUR,
-        "bytes_moved": plan.bytes_moved,
+        "bytes_moved": bytes_moved(planned),
         "assumed": list(planned.notes),
         "jobs": [_row(planned, name, placed) for name, placed in jobs_that_run(planned)],
         "per_site": dict(Counter(problem.sites[placed.site].name for _, placed in jobs_that_run(planned))),

@@ -76,7 +76,7 @@ def test_a_run_follows_a_plan_and_later_plans_know_its_times(folder: Path, capsy
     assert run_cli(["run", "--plan", "local", "--outdir", "out", "wf.cwl", "in.json"]) == 0
     told = capsys.readouterr().err.splitlines()
     assert told[1].startswith("plan: ")
-    assert told[1].endswith("expected; 3 jobs at local")
+    assert told[1].endswith("expected; jobs: 3 at local")
     assert "taken (" in told[-1]
     assert plan("--json") == 0
     known = json.loads(capsys.readouterr().out)
