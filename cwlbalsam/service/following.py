@@ -1,4 +1,4 @@
-"""A run that follows a plan: which site each job goes to, and when to plan again."""
+"""On the way of a run that follows a plan: which site each job goes to, and when to plan again."""
 
 import math
 import time
@@ -30,14 +30,10 @@ from cwlbalsam.planner.models.observation import Observation, Setting
 from cwlbalsam.planner.problem import Duration, Window
 from cwlbalsam.planner.schedule import SEARCHED_JOBS, make_plan
 from cwlbalsam.service.expected import Fixed, expect
-from cwlbalsam.service.home import Home
 from cwlbalsam.service.kept_plan import Assignment, KeptPlan, PlannedJob, read_plan, rows_of, write_plan
 from cwlbalsam.service.models import setting_of
-from cwlbalsam.service.options import RunOptions
-from cwlbalsam.service.planning import Planned, Wishes, plan_program, summary, with_sizes
+from cwlbalsam.service.planning import Planned, summary, tools_by_step
 from cwlbalsam.service.room import Ground, cores_of
-from cwlbalsam.service.run_sites import RunSites, tools_of
-from cwlbalsam.sites.site import LOCAL
 
 CLEARLY = 1.3
 """A run is behind or ahead of its plan if a job ends so many times later or earlier than planned,"""
@@ -49,75 +45,6 @@ EFFORT = Effort(seconds=0.2)
 """Of a plan that is made while the run waits for it."""
 LEAST_LEFT = 0.1
 """Of a job's expected time, for one that should have ended already."""
-
-
-def plan_run(
-    program: Program,
-    values: Mapping[str, Any],
-    options: RunOptions,
-    home: Home,
-    reporter: Reporter,
-    ended: Mapping[str, str] | None = None,
-) -> "FollowedSites":
-    """ended: the sites of jobs of a resumed run that have ended. Raises UserError, Infeasible if the plan's constraints
-    cannot be met."""
-    if options.site:
-        hint = f"give --plan {options.site}, or --site STEP={options.site} for some steps"
-        raise UserError(f"--plan chooses the sites, and --site {options.site} has chosen one", hint=hint)
-    wishes = Wishes(
-        sites=options.plan,
-        max_node_hours=options.max_node_hours,
-        min_efficiency=options.min_efficiency,
-        deadline_seconds=options.deadline,
-    )
-    fixed = {name: Fixed(site, Duration(0.0)) for name, site in (ended or {}).items()}
-    planned = plan_program(program, values, options, home, wishes, fixed)
-    follower = Follower(program, with_sizes(values), planned, reporter)
-    return FollowedSites(
-        sites={name: site for name, site in planned.sites.items() if name != LOCAL},
-        by_step={},
-        follower=follower,
-        may=_sites_of_steps(planned),
-    )
-
-
-class FollowedSites(RunSites, frozen=True, kw_only=True):
-    """may: the sites that each step's jobs may go to."""
-
-    follower: "Follower"
-    may: Mapping[str, frozenset[str]]
-
-    def of(self, task: Task) -> str:
-        """See `RunSites`."""
-        site = self.follower.site_of(task)
-        return "" if site == LOCAL else site
-
-    @property
-    def order(self) -> Callable[[Task], float] | None:
-        """As they are planned to start."""
-        return self.follower.planned_start
-
-    def keep_in(self, folder: Path) -> None:
-        """See `RunSites`."""
-        self.follower.folder = folder
-
-    def may_run(self, step: str, site: str) -> bool:
-        """See `RunSites`."""
-        return (site or LOCAL) in self.may.get(step, ())
-
-
-def _sites_of_steps(planned: Planned) -> dict[str, frozenset[str]]:
-    problem = planned.problem
-    found: dict[str, set[str]] = {}
-    for work in problem.works:
-        found.setdefault(work.name, set()).update(problem.sites[one.site].name for one in work.options if one.nodes)
-    return {step: frozenset(sites) for step, sites in found.items()}
-
-
-def _tools(program: Program) -> dict[str, ToolProcess]:
-    """By step."""
-    found = ((tool.step, program.processes[tool.process]) for tool in tools_of(program))
-    return {step: process for step, process in found if isinstance(process, ToolProcess)}
 
 
 def _expected(planned: Planned) -> float:
@@ -135,17 +62,19 @@ class Follower:
         reporter: Reporter,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.folder = Path()
+        self.folder: Path | None = None  # where the plan is kept
         self._program, self._values, self._planned = program, values, planned
         self._reporter, self._clock = reporter, clock
         self._interval, self._first = planned.interval, planned.terms.constraints
         self._sites = Assignment({})
-        self._tools = _tools(program)
+        self._tools = tools_by_step(program)
         self._kept = KeptPlan(seconds=_expected(planned), interval=summary(planned)["interval"])
         self._kept.notes = list(planned.notes)
         self._begun = self._planned_at = clock()
         self._rows: dict[str, PlannedJob] = {}
         self._sent: dict[str, Setting] = {}
+        self._seen: list[tuple[ToolProcess, Observation]] = []  # since the last plan
+        self._first_sent: dict[str, float] = {}  # by site
         self._started: dict[str, float] = {}
         self._ended: dict[str, float] = {}  # seconds that it took
         self._widths: Counter[str] = Counter()
@@ -177,6 +106,7 @@ class Follower:
         if isinstance(tool, ToolProcess):
             inputs = {name: msgspec.msgpack.decode(raw) for name, raw in task.inputs.items()}
             self._sent[task.name] = setting_of(tool, inputs, site)
+        self._first_sent.setdefault(site, self._clock())
         return site
 
     def planned_start(self, task: Task) -> float:
@@ -206,9 +136,10 @@ class Follower:
     def _job_started(self, name: str) -> None:
         now = self._clock()
         self._started[name] = now
-        row = self._rows.get(name)
-        if row is not None:
-            self._kept.starts.setdefault(self._sites.of(name), now - self._begun)
+        if name in self._sent:
+            site = self._sites.of(name)
+            opening = min(self._first_sent.values()) - self._begun
+            self._kept.starts.setdefault(site, opening + now - self._first_sent[site])
 
     def _job_ended(self, name: str, seconds: float) -> None:
         self._ended[name] = seconds
@@ -216,7 +147,7 @@ class Follower:
         tool = self._tools.get(step_of(name))
         if setting is None or tool is None:
             return
-        self._planned.estimates.add(tool, Observation(setting=setting, wall_seconds=seconds))
+        self._seen.append((tool, Observation(setting=setting, wall_seconds=seconds)))
         if row is None:
             return
         if row.end > row.start:
@@ -224,12 +155,9 @@ class Follower:
         now = self._clock() - self._begun
         late = now - row.end
         is_clear = abs(late) >= AT_LEAST_SECONDS and not row.end / CLEARLY <= now <= row.end * CLEARLY
-        if is_clear and self._clock() - self._planned_at >= BETWEEN_SECONDS and self._something_is_open():
+        if is_clear and self._clock() - self._planned_at >= BETWEEN_SECONDS and len(self._sent) < len(self._rows):
             what = f"{late:.1f} s later" if late > 0 else f"{-late:.1f} s earlier"
             self._plan_again(f"'{name}' ended {what} than planned")
-
-    def _something_is_open(self) -> bool:
-        return any(name not in self._sent for name in self._rows)
 
     def _run_ended(self, event: RunEnded) -> None:
         self._kept.taken = event.seconds
@@ -245,6 +173,8 @@ class Follower:
         now = self._clock()
         if len(self._rows) > SEARCHED_JOBS:
             return
+        self._planned.estimates.add(self._seen)
+        self._seen.clear()
         told = self._planned.terms
         grounds = [replace(one, windows=self._windows(one, now)) for one in told.grounds]
         left = max(self._first.node_seconds - self._spent(), 0.0)
@@ -296,6 +226,8 @@ class Follower:
         self._reporter.report(PlanMade(left, dict(jobs), why))
 
     def _keep(self) -> None:
+        if self.folder is None:
+            return
         before = read_plan(self.folder)  # of a run that is taken up: what has ended is in no new plan
         rows = {row.name: row for row in before.jobs} if before else {}
         self._kept.jobs = list((rows | self._rows).values())

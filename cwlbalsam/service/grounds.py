@@ -36,8 +36,8 @@ OUR_PILOT = "cwlbalsam-"
 
 
 class Experience(Struct, frozen=True):
-    """What earlier runs showed. starts: seconds from a run's start to the first job at a site. links: by the names of
-    their ends."""
+    """What earlier runs showed. starts: seconds from a run's start to the first job at a site, if it is sent there at
+    once. links: by the names of their ends."""
 
     starts: Mapping[str, float] = {}
     links: Mapping[tuple[str, str], Figures] = {}

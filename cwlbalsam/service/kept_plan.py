@@ -40,7 +40,8 @@ class PlannedJob(Struct, kw_only=True):
 class KeptPlan(Struct, kw_only=True):
     """seconds, interval: as first expected, of the whole run. again: why it was planned anew, and when.
 
-    starts: seconds from the start of the run to the first job at a site. taken: seconds of the whole run, 0: not ended.
+    starts: how many seconds a site takes to start its first job: until the run hands out jobs at all, and from when it
+    is sent to its start. taken: seconds of the whole run, 0: not ended.
     """
 
     seconds: float = 0.0

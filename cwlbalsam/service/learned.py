@@ -3,7 +3,7 @@
 import math
 import statistics
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -39,13 +39,16 @@ class Learned(Assumed):
         self._models: dict[str, ApplicationModel] = {}
         self._found: dict[tuple[str, str, bytes], Duration] = {}
 
-    def add(self, tool: ToolProcess, observation: Observation) -> None:
-        """One more job has ended."""
-        page = self._pages.get(tool.digest) or Page(key=tool.digest, name=tool.id, prior=prior_of(tool))
-        observations = (*page.observations, observation)
-        self._pages[tool.digest] = msgspec.structs.replace(page, observations=observations)
-        self._models.pop(tool.digest, None)
-        self._found = {key: known for key, known in self._found.items() if key[0] != tool.digest}
+    def add(self, ended: Iterable[tuple[ToolProcess, Observation]]) -> None:
+        """More jobs have ended."""
+        new: dict[str, tuple[ToolProcess, list[Observation]]] = {}
+        for tool, observation in ended:
+            new.setdefault(tool.digest, (tool, []))[1].append(observation)
+        for digest, (tool, observations) in new.items():
+            page = self._pages.get(digest) or Page(key=digest, name=tool.id, prior=prior_of(tool))
+            self._pages[digest] = msgspec.structs.replace(page, observations=(*page.observations, *observations))
+            self._models.pop(digest, None)
+        self._found = {key: known for key, known in self._found.items() if key[0] not in new}
 
     def seconds(self, tool: ToolProcess, jobs: Sequence[Mapping[str, Any]], site: str) -> Sequence[Duration]:
         """See `Estimates`."""

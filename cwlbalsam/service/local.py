@@ -110,7 +110,7 @@ class LocalRun:
     def _choose_sites(self) -> RunSites:
         if not self.options.plan:
             return sites_of(self.options, self.home, self.loaded.program)
-        from cwlbalsam.service.following import plan_run  # and with it all of planning
+        from cwlbalsam.service.planned_run import plan_run  # and with it all of planning
 
         memory = self.resumed.memory if self.resumed else {}
         outcomes = ((name, known.outcome) for (name, kind), known in memory.items() if kind == "job")

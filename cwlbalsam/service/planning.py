@@ -107,12 +107,13 @@ def plan_program(
     wrong = faults(expected.problem, plan)
     if wrong:
         raise AssertionError(f"a wrong plan: {wrong[0]}")
-    notes = [*expected.notes, *estimates.notes(_tools_by_step(program), list(chosen))]
+    notes = [*expected.notes, *estimates.notes(tools_by_step(program), list(chosen))]
     interval = makespan_interval(expected.problem, plan)
     return Planned(expected.problem, plan, interval, notes, terms, estimates, chosen)
 
 
-def _tools_by_step(program: Program) -> dict[str, ToolProcess]:
+def tools_by_step(program: Program) -> dict[str, ToolProcess]:
+    """Of each step that calls one."""
     found = ((tool.step, program.processes[tool.process]) for tool in tools_of(program))
     return {step: process for step, process in found if isinstance(process, ToolProcess)}
 

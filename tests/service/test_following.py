@@ -1,5 +1,7 @@
 """Following a plan: sites of jobs, and plans that are made anew, on a clock that the test sets."""
 
+from pathlib import Path
+
 import msgspec
 import pytest
 from msgspec import Raw
@@ -16,6 +18,7 @@ from cwlbalsam.planner.models.observation import Observation, Setting
 from cwlbalsam.planner.schedule import make_plan
 from cwlbalsam.service.expected import Terms, expect
 from cwlbalsam.service.following import Follower
+from cwlbalsam.service.kept_plan import read_plan
 from cwlbalsam.service.learned import Learned
 from cwlbalsam.service.planning import Planned
 from cwlbalsam.service.room import here
@@ -47,6 +50,7 @@ class Run:
 
     def __init__(self) -> None:
         self.now = 0.0
+        self.first = ""  # where the job that ran alone was
         self.events: list[Event] = []
         machine = Machine(cores=1, ram=4096, tmpdir=1 << 20)
         observations = tuple(
@@ -74,7 +78,7 @@ class Run:
 
     def run(self, name: str, seconds: float) -> str:
         """The site of a job that takes so long, alone."""
-        site = self.send(name)[0]
+        site = self.first = self.send(name)[0]
         self.tell(JobStarted(name, 0))
         self.now += seconds
         self.tell(JobEnded(name, 0, "done", seconds=seconds))
@@ -121,3 +125,18 @@ def test_at_the_end_what_was_predicted_stands_beside_what_came(run: Run) -> None
     assert ended.low < ended.seconds < ended.high
     run.tell(RunEnded("run", "failed", 80.0))
     assert isinstance(run.events[-1], RunEnded)
+
+
+def test_how_long_a_site_takes_to_start_counts_from_what_is_sent_there(run: Run, tmp_path: Path) -> None:
+    run.follower.folder = tmp_path
+    run.now = 2.0  # sites have answered
+    run.run("make", SECONDS)
+    run.tell(JobsAdded(4, {"each": 4}))
+    sites = dict(zip(names := [f"each[{number}]" for number in range(4)], run.send(*names), strict=True))
+    run.now += 5.0
+    run.tell(*(JobStarted(name, 0) for name in names), RunEnded("run", "finished", 50.0))
+    plan = read_plan(tmp_path)
+    assert plan is not None
+    (other,) = set(sites.values()) - {run.first}
+    assert plan.starts == {run.first: 2.0, other: 7.0}
+    assert plan.taken == 50.0

@@ -54,7 +54,7 @@ def test_what_never_ran_is_assumed_and_said() -> None:
 def test_a_job_that_ended_counts_at_once() -> None:
     found = Learned(Book())
     assert found.seconds(KNOWN, [{"x": 1}], "local") == [TOOL]
-    found.add(KNOWN, seen(5.0, output_bytes=100.0))
+    found.add([(KNOWN, seen(5.0, output_bytes=100.0))])
     assert found.seconds(KNOWN, [{"x": 1}], "local")[0].median == pytest.approx(5.0, rel=0.1)
     assert found.output_bytes(KNOWN) == 100.0
 
