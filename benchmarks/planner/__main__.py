@@ -5,7 +5,7 @@ import sys
 
 EXPERIMENTS = {
     name: f"benchmarks.planner.{name}"
-    for name in ("models", "sites", "waits", "easy", "holes", "graphs", "workflows", "cost")
+    for name in ("models", "sites", "waits", "easy", "holes", "graphs", "workflows", "cost", "real")
 }
 """name -> module with `main`, a click command"""
 

@@ -23,7 +23,8 @@ COLOURS = {"failed": "red", "timed out": "red", "done": "green", "runs": "cyan"}
 @click.argument("job", default="")
 @click.option("--command", "only_command", is_flag=True, help="Print nothing but the command line to try again.")
 def command(run: str, job: str, only_command: bool) -> None:
-    """Tell why JOB of RUN waits or failed, and how to try it again by hand.
+    """Tell why JOB of RUN waits or failed, and how to try it again by hand; of a planned run, why it was to run where
+    and when.
 
     JOB is a job's name or number; without it, the first job that failed.
 
@@ -50,7 +51,7 @@ def print_explanation(found: Explanation, run: str, tail: Callable[[str], str]) 
     job, ending = found.job, found.ending
     verdict = click.style(found.verdict, fg=COLOURS.get(found.verdict), bold=True)
     click.echo(f"{plain(job.name) or '(the run itself)'} {verdict}")
-    for reason in found.reasons:
+    for reason in [*found.reasons, *found.plan]:
         click.echo(f"  {plain_lines(reason)}".replace("\n", "\n  "))
     click.echo()
     used = (

@@ -15,7 +15,7 @@ from cwlbalsam.planner.improve import Effort
 from cwlbalsam.planner.problem import HOUR
 from cwlbalsam.service.inputs import split_arguments, swap_tool
 from cwlbalsam.service.plan_chart import write_chart
-from cwlbalsam.service.planning import Planned, Wishes, jobs_that_run, plan_document, summary, why
+from cwlbalsam.service.planning import Planned, Wishes, bytes_moved, jobs_that_run, plan_document, summary, why
 
 SHOWN = 20
 
@@ -23,7 +23,11 @@ SHOWN = 20
 @click.command("plan", context_settings={"allow_interspersed_args": True})
 @click.argument("document")
 @click.argument("arguments", nargs=-1, metavar="[INPUTS]")
-@click.option("--sites", default="local", show_default=True, metavar="NAME[,NAME...]", help="Where jobs may run.")
+@click.option(
+    "--sites", "--plan", default="local", show_default=True, metavar="NAME[,NAME...]", help="Where jobs may run."
+)
+@click.option("--site", "rules", multiple=True, metavar="STEP=NAME", help="Where the tools of a step run. Repeatable.")
+@click.option("--sites-file", "site_files", multiple=True, metavar="FILE", help="A further file with sites.")
 @click.option("--max-node-hours", type=click.FloatRange(min=0), default=math.inf, help="Of all jobs together.")
 @click.option("--min-efficiency", type=click.FloatRange(0, 1), default=0.0, help="Least parallel efficiency of a job.")
 @click.option("--deadline", type=Span(), default=math.inf, help="When all must have ended, from now: 90m, 2h.")
@@ -37,14 +41,20 @@ SHOWN = 20
 def command(document: str, arguments: tuple[str, ...], svg: str, as_json: bool, all_jobs: bool, **given: Any) -> None:
     """Show where and when each job of DOCUMENT would run, how long all takes and what it costs.
 
-    What is not known yet is assumed, and the assumptions are listed.
+    Times are learned from earlier runs (`cwlbalsam models`); what is not known yet is assumed, and the assumptions are
+    listed. `cwlbalsam run --plan NAME[,NAME...]` follows such a plan.
 
     \b
     cwlbalsam plan workflow.cwl inputs.yml
-    cwlbalsam plan workflow.cwl inputs.yml --max-node-hours 10 --svg plan.svg
+    cwlbalsam plan workflow.cwl inputs.yml --sites local,cluster --max-node-hours 10 --svg plan.svg
     """
+    names = tuple(name for name in given.pop("sites").split(",") if name)
+    rules = given.pop("rules")
+    if unfit := [rule for rule in rules if "=" not in rule]:
+        raise click.UsageError(f"--site {unfit[0]}: give STEP=NAME, or --sites {unfit[0]} for all steps")
+    given |= {"step_sites": rules, "sites": given.pop("site_files"), "directory": str(Path.cwd())}
     wishes = Wishes(
-        sites=tuple(name for name in given.pop("sites").split(",") if name),
+        sites=names,
         max_node_hours=given.pop("max_node_hours"),
         min_efficiency=given.pop("min_efficiency"),
         deadline_seconds=given.pop("deadline"),
@@ -92,7 +102,7 @@ def print_plan(planned: Planned, all_jobs: bool = False) -> None:
         )
         click.echo(duration(plan.bound))
     click.echo(f"node-hours   {plan.node_seconds / HOUR:.4g}")
-    click.echo(f"bytes moved  {size(plan.bytes_moved)}")
+    click.echo(f"bytes moved  {size(bytes_moved(planned))}")
     for note in planned.notes:
         click.echo(f"note: {plain(note)}", err=True)
 

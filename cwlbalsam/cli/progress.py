@@ -21,6 +21,8 @@ from cwlbalsam.executor.events import (
     JobsAdded,
     JobStarted,
     LogsFetched,
+    PlanEnded,
+    PlanMade,
     RunEnded,
     RunStarted,
     TransferEnded,
@@ -86,6 +88,10 @@ class Progress(AbstractContextManager["Progress"]):
                 self.tell(interrupted_text(self.tally.whole.running, event.draining), True)
             case TransferStarted() | TransferProgress() | TransferEnded():
                 self.tell(self.transfers.line(event, time.monotonic(), self.options.debug), not self.options.quiet)
+            case PlanMade():
+                self.tell(plan_text(event), not self.options.quiet)
+            case PlanEnded():
+                self.tell(comparison_text(event), not self.options.quiet)
             case RunStarted():
                 self.run_started(event)
             case RunEnded():
@@ -192,6 +198,21 @@ class _Redrawing:
         if self._live:
             self._live.close()
             self._live = None
+
+
+def plan_text(event: PlanMade) -> str:
+    """plan: 41.2s expected; jobs: 12 at cluster, 5 at local."""
+    where = ", ".join(f"{count:,} at {site}" for site, count in sorted(event.jobs.items(), key=lambda item: -item[1]))
+    if event.why:
+        return f"planned again, {event.why}: {duration(event.seconds)} in all; jobs: {where}"
+    return f"plan: {duration(event.seconds)} expected; jobs: {where or 'none'}"
+
+
+def comparison_text(event: PlanEnded) -> str:
+    """plan: 41.2s predicted (38.0s to 47.1s with a probability of 90%), 43.0s taken (+4%)."""
+    likely = f"{duration(event.low)} to {duration(event.high)} with a probability of {event.probability:.0%}"
+    change = event.taken / event.seconds - 1 if event.seconds else 0.0
+    return f"plan: {duration(event.seconds)} predicted ({likely}), {duration(event.taken)} taken ({change:+.0%})"
 
 
 def interrupted_text(running: int, draining: bool) -> str:

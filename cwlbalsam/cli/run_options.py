@@ -1,11 +1,13 @@
 """The options of `run`, with cwltool's spellings where its users know them."""
 
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
+from cwlbalsam.cli.tables import Span
 from cwlbalsam.service.options import NO_ENGINE, RunOptions
 
 ACTIONS = ("validate", "print_dot", "pack", "make_template", "print_deps", "print_input_deps", "tool_help")
@@ -76,6 +78,10 @@ def _refuse(context: click.Context, option: click.Parameter, value: Any) -> None
         context.exit(33)
 
 
+def _split(_: click.Context, __: click.Parameter, value: str) -> tuple[str, ...]:
+    return tuple(name for name in value.split(",") if name)
+
+
 MOVE_OUTPUTS = "Move outputs to DIR; input files that are among them are linked there. (the default)"
 FILES = [
     _option("--outdir", default=".", metavar="DIR", help="Where outputs go. [default: the current directory]"),
@@ -100,6 +106,16 @@ LIMITS = [
         help="Where tools run (`cwlbalsam site ls`), all or those of a step. Repeatable. [default: here]",
     ),
     _option("--sites", multiple=True, metavar="FILE", help="A further file with sites."),
+    _option(
+        "--plan",
+        default="",
+        metavar="NAME[,NAME...]",
+        callback=_split,
+        help="Plan which of these sites each job goes to, and follow the plan (`cwlbalsam plan`). `local` is here.",
+    ),
+    _option("--max-node-hours", type=click.FloatRange(min=0), default=math.inf, help="What a plan may spend."),
+    _option("--min-efficiency", type=click.FloatRange(0, 1), default=0.0, help="Least parallel efficiency in a plan."),
+    _option("--deadline", type=Span(), default=math.inf, help="When a plan must have ended, from now: 90m, 2h."),
     _option("--workers", type=click.IntRange(0), default=0, help="Number of worker processes."),
     _option("--cores", type=click.FloatRange(0), default=0.0, help="Cores to use at most."),
     _option("--ram", type=click.FloatRange(0), default=0.0, metavar="MIB", help="Memory to use at most."),
@@ -183,7 +199,10 @@ def run_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def make_options(given: dict[str, Any]) -> RunOptions:
-    """RunOptions from what click read."""
+    """RunOptions from what click read. Raises click.UsageError for what only a plan can keep to, without a plan."""
+    for name, nothing in (("max_node_hours", math.inf), ("min_efficiency", 0.0), ("deadline", math.inf)):
+        if given[name] != nothing and not given["plan"]:
+            raise click.UsageError(f"--{name.replace('_', '-')} is for a plan: give --plan NAME[,NAME...] as well")
     settings = {name: given[name] for name in RunOptions.__struct_fields__ if given.get(name) is not None}
     engine = given["engine"] or ("udocker" if given["engine_command"] else None)
     return RunOptions(

@@ -136,6 +136,7 @@ class Outcome(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
     bug: bool = False  # our own mistake, not the job's: `error` has the traceback and the run exits with 3
     command: Invocation | None = None  # of an attempt that did not end well
     missing: tuple[str, ...] = ()  # locations of inputs that were gone, of an attempt that did not end well
+    site: str = ""  # where it ran; empty: this machine, or none
 
 
 class Report(Struct, frozen=True, kw_only=True, gc=False):

@@ -91,6 +91,24 @@ class Interrupted(Struct, frozen=True):
     draining: bool
 
 
+class PlanMade(Struct, frozen=True):
+    """How long a run is expected to take, and how many jobs go to each site. why: it was made anew, "" the first."""
+
+    seconds: float
+    jobs: dict[str, int]
+    why: str = ""
+
+
+class PlanEnded(Struct, frozen=True):
+    """What the first plan of a run said, and what came. low, high: the time lies between with this probability."""
+
+    seconds: float
+    low: float
+    high: float
+    probability: float
+    taken: float
+
+
 class RunEnded(Struct, frozen=True):
     run: str
     status: str
@@ -98,18 +116,9 @@ class RunEnded(Struct, frozen=True):
 
 
 TransferEvent = TransferStarted | TransferProgress | TransferEnded
-Event = (
-    RunStarted
-    | JobsAdded
-    | JobStarted
-    | JobEnded
-    | JobKept
-    | LogsFetched
-    | TransferEvent
-    | Warned
-    | Interrupted
-    | RunEnded
-)
+JobEvent = JobsAdded | JobStarted | JobEnded | JobKept
+PlanEvent = PlanMade | PlanEnded
+Event = RunStarted | JobEvent | LogsFetched | TransferEvent | Warned | Interrupted | PlanEvent | RunEnded
 
 
 class Reporter(Protocol):

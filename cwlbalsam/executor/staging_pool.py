@@ -58,7 +58,8 @@ class Opening(Protocol):
 
 
 class StagingPool:
-    """choose: the site of a tool's job, HERE for this machine. keep_logs: all that commands print is wanted here."""
+    """choose: the site of a tool's job, HERE for this machine. order: of jobs that are ready together. keep_logs: all
+    that commands print is wanted here."""
 
     def __init__(
         self,
@@ -68,12 +69,13 @@ class StagingPool:
         *,
         choose: Callable[[Task], str],
         opening: Opening,
+        order: Callable[[Task], float] | None = None,
         keep_logs: bool = False,
     ) -> None:
         self._home = home
         self._places = places
         self._program = program
-        self._choose = choose
+        self._choose, self._order = choose, order
         self._opening = opening
         self._files: Whereabouts | None = None
         self._ways: dict[int, Way] = {}
@@ -137,7 +139,7 @@ class StagingPool:
 
     def submit(self, tasks: Sequence[Task]) -> None:
         ready: dict[str, list[Task]] = {}
-        for task in tasks:
+        for task in sorted(tasks, key=self._order) if self._order else tasks:
             place = self._choose(task) if self._has_command(task) else HERE
             way = self._ways[task.job] = Way(task)
             if self._goes_as_it_is(task, place):
@@ -269,6 +271,8 @@ class StagingPool:
                 continue
             if not self._shares(place) or way.translated:
                 outcome = self._named(place, outcome)
+            if place:
+                outcome = replace(outcome, site=place)
             if way.bound is not None:
                 if not way.bound.done():
                     way.bound.set_result(outcome)

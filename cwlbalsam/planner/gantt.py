@@ -11,9 +11,10 @@ LABEL = 32
 
 
 def chart(problem: Problem, plan: Plan, width: int = 100, most: int = 30) -> list[str]:
-    """A row a work and a row a site; the height is the jobs, or cores, at once, of the most there are or could be.
+    """A row a name of works and a row a site.
 
-    width: of the lines. most: rows of works; those of the shortest time are left out beyond.
+    The height is the jobs, or cores, at once, of the most there are or could be. width: of the lines. most: rows of
+    works; those of the shortest time are left out beyond.
     """
     columns = max(width - LABEL - 2, 10)
     rows = _work_rows(problem, plan)
@@ -38,13 +39,13 @@ Times = list[tuple[float, float, float]]
 
 def _work_rows(problem: Problem, plan: Plan) -> list[tuple[str, float, float, Times]]:
     """(label, first start, last end, times) by the first start, of works that take nodes."""
-    of_work: dict[int, Times] = {}
+    of_name: dict[str, Times] = {}  # a step's jobs may be of several works, where their inputs tell them apart
     for job, placed in zip(problem.jobs, plan.placements, strict=True):
         if placed.nodes:
-            of_work.setdefault(job.work, []).append((placed.start, placed.end, 1.0))
+            of_name.setdefault(problem.works[job.work].name, []).append((placed.start, placed.end, 1.0))
     rows = []
-    for work, times in of_work.items():
-        label = problem.works[work].name + (f" x {len(times):,}" if len(times) > 1 else "")
+    for name, times in of_name.items():
+        label = name + (f" x {len(times):,}" if len(times) > 1 else "")
         rows.append((label, min(one[0] for one in times), max(one[1] for one in times), times))
     return sorted(rows, key=lambda row: (row[1], row[2], row[0]))
 

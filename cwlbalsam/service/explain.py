@@ -22,6 +22,8 @@ from cwlbalsam.jobs.model import RunRecord, State
 from cwlbalsam.jobs.names import job_directory, step_of
 from cwlbalsam.jobs.references import NULL, Const, Elements, resolve, unpack_trees
 from cwlbalsam.service.command_line import shell_line
+from cwlbalsam.service.kept_plan import read_plan
+from cwlbalsam.service.kept_plan import reasons as plan_reasons
 from cwlbalsam.service.options import Asked, RunOptions
 from cwlbalsam.service.runs import FAILED_STATES, Ending, ending_of, liveness, stored_program
 from cwlbalsam.service.settings import choose_machine
@@ -58,6 +60,7 @@ class Explanation(Struct, kw_only=True):
     asks: Grant | None = None
     inputs: dict[str, str] = {}
     shell: str = ""
+    plan: list[str] = []
 
 
 def find_job(store: Store, run: RunRecord, wanted: str) -> StoredJob:
@@ -106,6 +109,8 @@ def explain_job(store: Store, run: RunRecord, job: StoredJob) -> Explanation:
     if ending.command is not None:
         found.shell = shell_line(ending.command)
     found.reasons = list(_reasons(store, run, job, found))
+    if job.kind == "job" and (plan := read_plan(Path(run.directory))) is not None:
+        found.plan = plan_reasons(plan, job.name)
     return found
 
 

@@ -38,8 +38,9 @@ from cwlbalsam.service.masking import mask, mask_changes, secrets_of
 from cwlbalsam.service.options import NO_ENGINE, Asked, RunOptions
 from cwlbalsam.service.output_object import spell_out
 from cwlbalsam.service.requests import FOLDER, Requests
-from cwlbalsam.service.run_sites import sites_home_of, sites_of
+from cwlbalsam.service.run_sites import RunSites, sites_home_of, sites_of
 from cwlbalsam.service.settings import choose_machine, make_settings
+from cwlbalsam.sites.site import LOCAL
 from cwlbalsam.store import Store, StoredJob, open_store
 from cwlbalsam.store.base import RunStatus
 from cwlbalsam.store.host import this_host
@@ -97,7 +98,7 @@ class LocalRun:
         self.id = resumed.record.id if resumed else new_run_id()
         self.outdir = Path(self.options.directory or ".", self.options.outdir).absolute()
         self.sites_home = sites_home_of(self.options, home)
-        self.sites = sites_of(self.options, home, loaded.program)
+        self.sites = self._choose_sites()
         self.folder = Path(resumed.record.directory) if resumed else self._new_folder()
         self.requests = requests or Requests(self.folder / FOLDER)
         self.interrupted: Literal["", "interrupted", "killed"] = ""
@@ -109,6 +110,18 @@ class LocalRun:
     def is_queue(self) -> bool:
         """Whether all its jobs are added while it is under way."""
         return self.loaded.program.digest == COMMANDS.digest
+
+    def _choose_sites(self) -> RunSites:
+        if not self.options.plan:
+            return sites_of(self.options, self.home, self.loaded.program)
+        from cwlbalsam.service.planned_run import plan_run  # and with it all of planning
+
+        memory = self.resumed.memory if self.resumed else {}
+        outcomes = ((name, known.outcome) for (name, kind), known in memory.items() if kind == "job")
+        ended = {name: outcome.site or LOCAL for name, outcome in outcomes if outcome is not None}
+        followed = plan_run(self.loaded.program, self.values, self.options, self.home, self.reporter, ended)
+        self.reporter = followed.follower
+        return followed
 
     def _new_folder(self) -> Path:
         if self.options.tmpdir_prefix:
@@ -137,6 +150,7 @@ class LocalRun:
         settings = msgspec.structs.replace(settings, reuse_folder=_reuse_folder(self.options, self.home))
         make_writable(self.outdir, "--outdir")
         make_writable(self.folder / "jobs", "the run's directory")
+        self.sites.keep_in(self.folder)
         alive = None if self.resumed else hold_alive(self.folder)  # who resumes a run holds it already
         try:
             pool = self._pool(settings)
@@ -186,6 +200,7 @@ class LocalRun:
         """What needs the container engine of this machine, or of one that is set up like it."""
         program, sites = self.loaded.program, self.sites.sites.values()
         elsewhere = {id(tool) for site in sites if site.host for tool in self.sites.tools_at(program, site.name)}
+        elsewhere -= {id(tool) for tool in self.sites.tools_at(program, "")}
         forbidden = self.options.engine == NO_ENGINE  # anywhere
         return [process for process in program.processes if forbidden or id(process) not in elsewhere]
 

@@ -1,6 +1,6 @@
 """What the performance models learn from: the jobs of all runs in the store, and what was imported."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ class Ended(Struct):
     ended: float = 0.0
     peak_memory_bytes: int = 0
     reused: bool = False
+    site: str = ""
     outputs: dict[str, Raw] = {}
 
 
@@ -90,11 +91,14 @@ def find_page(book: Book, wanted: str) -> Page:
 # --- what runs showed ----------------------------------------------------------------------------------------------
 
 
-def observed(store: Store) -> Book:
-    """Every tool that ran, each of its jobs that ended well or by its time limit; the oldest run first."""
+def observed(store: Store, wanted: Collection[str] = (), most: int = 0) -> Book:
+    """Every tool that ran, each of its jobs that ended well or by its time limit; the oldest run first.
+
+    wanted: digests of tools: only of the last runs, `most` at most, that could have some of them.
+    """
     pages: dict[str, tuple[ToolProcess, list[Observation]]] = {}
     programs: dict[str, Program | None] = {}
-    for run in reversed(store.runs()):
+    for run in _runs_with(store, wanted, most) if wanted else reversed(store.runs()):
         if run.program not in programs:
             programs[run.program] = stored_program(store, run)
         program = programs[run.program]
@@ -108,6 +112,22 @@ def observed(store: Store) -> Book:
             for key, (tool, found) in pages.items()
         )
     )
+
+
+def _runs_with(store: Store, wanted: Collection[str], most: int) -> list[RunRecord]:
+    """The oldest first."""
+    known: dict[str, bool] = {}
+    found: list[RunRecord] = []
+    for run in store.runs():
+        if run.program not in known:
+            program = stored_program(store, run)
+            tools = [one for one in (program.processes if program else ()) if isinstance(one, ToolProcess)]
+            known[run.program] = any(tool.digest in wanted for tool in tools)
+        if known[run.program]:
+            found.append(run)
+            if len(found) == most:
+                break
+    return found[::-1]
 
 
 def run_observations(store: Store, run: RunRecord, program: Program) -> Iterator[tuple[ToolProcess, Observation]]:
@@ -132,8 +152,9 @@ def run_observations(store: Store, run: RunRecord, program: Program) -> Iterator
         yield (
             tool,
             Observation(
-                setting=setting_of(tool, values),
+                setting=setting_of(tool, values, ended.site or SITE),
                 wall_seconds=seconds,
+                output_bytes=float(min(size_of(_decoded(ended.outputs)), 1 << 80)),
                 peak_memory_bytes=float(max(ended.peak_memory_bytes, 0)),
                 censored=ended.ending == "timeout",
             ),
@@ -161,6 +182,10 @@ def outputs_of(jobs: Mapping[int, StoredJob], edges: Iterable[tuple[int, int]]) 
         return values.get(port, NULL)
 
     return lookup
+
+
+def _decoded(outputs: Mapping[str, Raw]) -> list[Any]:
+    return [msgspec.msgpack.decode(raw) for raw in outputs.values()]
 
 
 def setting_of(tool: ToolProcess, values: dict[str, Any], site: str = SITE) -> Setting:

@@ -1,5 +1,6 @@
 """What a user may ask of a run, apart from the document and its inputs."""
 
+import math
 import os
 import re
 from pathlib import Path
@@ -36,6 +37,10 @@ class RunOptions(Struct, kw_only=True, frozen=True, omit_defaults=True):
     site: str = ""  # where tools run; empty: where the document and the site files say, else on this machine
     step_sites: tuple[str, ...] = ()  # STEP=NAME: where the tools of a step run
     sites: tuple[str, ...] = ()  # further site files
+    plan: tuple[str, ...] = ()  # sites among which a plan shares out the jobs; empty: no plan
+    max_node_hours: float = math.inf  # what the plan must keep to
+    min_efficiency: float = 0.0
+    deadline: float = math.inf  # seconds
     sites_home: str = ""  # the home with the sites and their agents, if it is not `home`
     workers: int = 0  # worker processes; 0: as many as fit the machine
     cores: float = 0.0  # 0: all of the machine

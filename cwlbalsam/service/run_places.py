@@ -47,8 +47,11 @@ class RunPlaces(Struct, frozen=True, kw_only=True):
     def pool(self, home: WorkerPool, settings: Settings) -> StagingPool:
         places = {site.name: self._place(site, settings) for site in self.sites.sites.values()}
         opening = partial(self._whereabouts, settings.engine)
-        program, keeps = self.loaded.program, bool(self.options.log_dir)
-        return StagingPool(home, places, program, choose=self.sites.of, opening=opening, keep_logs=keeps)
+        keeps = bool(self.options.log_dir)
+        choose, order = self.sites.of, self.sites.order
+        return StagingPool(
+            home, places, self.loaded.program, choose=choose, opening=opening, order=order, keep_logs=keeps
+        )
 
     def _place(self, site: Site, settings: Settings) -> Place:
         opening = self._opening(site, settings)

@@ -40,9 +40,21 @@ class RunSites(Struct, frozen=True):
             return self.commands
         return self.by_step.get(step_of(task.name), "")
 
+    @property
+    def order(self) -> Callable[[Task], float] | None:
+        """In which jobs that are ready together are handed out; None: as they come."""
+        return None
+
+    def keep_in(self, folder: Path) -> None:
+        """The run's folder, where what is worth keeping can be kept."""
+
+    def may_run(self, step: str, site: str) -> bool:
+        """Whether jobs of a step go to a site, "" for this machine."""
+        return self.by_step[step] == site
+
     def tools_at(self, program: Program, site: str) -> list[ToolProcess]:
         """What runs at a site."""
-        there = dict.fromkeys(tool.process for tool in tools_of(program) if self.by_step[tool.step] == site)
+        there = dict.fromkeys(tool.process for tool in tools_of(program) if self.may_run(tool.step, site))
         found = (program.processes[index] for index in there)
         return [process for process in found if isinstance(process, ToolProcess)]
 
@@ -57,25 +69,51 @@ def sites_home_of(options: RunOptions, home: Home) -> Home:
 
 def sites_of(options: RunOptions, home: Home, program: Program) -> RunSites:
     """Raises UserError for a site or step that is not known."""
+    if options.plan:
+        return _planned_sites(options, home, program)
     tools = list(tools_of(program))
     hinted = any(process.requirements.site for process in program.processes)
     described = sites_home_of(options, home).path / "sites.yml"
     if not (options.site or options.step_sites or hinted or _has_steps(described) or options.sites):
         return RunSites({}, dict.fromkeys((tool.step for tool in tools), ""))
-    from cwlbalsam.service.site_files import find_sites, pick_site
+    from cwlbalsam.service.site_files import pick_site
 
-    base = Path(options.directory or ".")
-    sites = find_sites(sites_home_of(options, home), [base / name for name in options.sites])
-    told = _told(options, tools)
+    sites = described_sites(options, home)
     by_step = {}
-    for tool in tools:
-        name = told(tool.step) or program.processes[tool.process].requirements.site or _matched(sites, tool.step)
+    for step, name in settled(options, program, sites).items():
         site = pick_site(sites, name) if name else sites[LOCAL]
-        by_step[tool.step] = "" if _is_here(site) else site.name
+        by_step[step] = "" if _is_here(site) else site.name
     whole = pick_site(sites, options.site) if options.site else sites[LOCAL]
     commands = "" if _is_here(whole) else whole.name
     used = {name: sites[name] for name in dict.fromkeys([*by_step.values(), commands]) if name}
     return RunSites(used, by_step, commands)
+
+
+def _planned_sites(options: RunOptions, home: Home, program: Program) -> RunSites:
+    """All that a plan may choose among."""
+    from cwlbalsam.service.site_files import pick_site
+
+    sites = described_sites(options, home)
+    names = dict.fromkeys([*options.plan, *settled(options, program, sites).values()])
+    return RunSites({name: pick_site(sites, name) for name in names if name not in ("", LOCAL)}, {})
+
+
+def described_sites(options: RunOptions, home: Home) -> dict[str, Site]:
+    """All sites that there are, by name."""
+    from cwlbalsam.service.site_files import find_sites
+
+    base = Path(options.directory or ".")
+    return find_sites(sites_home_of(options, home), [base / name for name in options.sites])
+
+
+def settled(options: RunOptions, program: Program, sites: Mapping[str, Site]) -> dict[str, str]:
+    """The site that somebody has chosen for each tool's step, "" if nobody has. Raises UserError for no such step."""
+    tools = list(tools_of(program))
+    told = _told(options, tools)
+    return {
+        tool.step: told(tool.step) or program.processes[tool.process].requirements.site or _matched(sites, tool.step)
+        for tool in tools
+    }
 
 
 def _is_here(site: Site) -> bool:

@@ -10,11 +10,11 @@ from statistics import fmean, median
 
 from msgspec import Struct
 
-from cwlbalsam.errors import JobError, UserError
+from cwlbalsam.errors import UserError
 from cwlbalsam.executor.capacity import Machine as Node
 from cwlbalsam.jobs.batch import Queue
 from cwlbalsam.planner.pilot_actions import Limits
-from cwlbalsam.planner.problem import HOUR, Constraints
+from cwlbalsam.planner.problem import HOUR
 from cwlbalsam.planner.queues.machine import Machine
 from cwlbalsam.planner.queues.requests import Request
 from cwlbalsam.planner.simulate.campaign import Campaign, Outcome, Rhythm
@@ -25,10 +25,11 @@ from cwlbalsam.planner.simulate.policies import a_batch_job_a_job, one_batch_job
 from cwlbalsam.planner.simulate.situation import Policy
 from cwlbalsam.planner.simulate.swf import check_fits
 from cwlbalsam.planner.simulate.work import Noise, Task
-from cwlbalsam.service.expected import expect_local
+from cwlbalsam.service.expected import Terms, expect
 from cwlbalsam.service.home import find_home
 from cwlbalsam.service.inputs import InputSource, check_inputs
 from cwlbalsam.service.options import RunOptions
+from cwlbalsam.service.room import alike
 from cwlbalsam.service.run import load
 from cwlbalsam.service.simulate import read_log
 
@@ -41,7 +42,7 @@ MOST_QUEUED = 20
 LARGE = 0.5
 """Of a machine's nodes, what one large batch job asks for."""
 MIDDLE = (0.05, 0.95)
-PLENTY = float(1 << 40)
+PLENTY = 1 << 40
 _MACHINE = re.compile(r"([\w.-]+)=(.*?)(?::(\d+))?", re.ASCII)
 
 
@@ -124,10 +125,7 @@ def simulate_document(
     loaded, order, _ = load(document, inputs, options, home)
     check_inputs(loaded.program, order.values, order)
     node = Node(cores=wishes.cores or os.cpu_count() or 1, ram=PLENTY, tmpdir=PLENTY, gpus=1 << 20)
-    try:
-        expected = expect_local(loaded.program, order.values, node, Constraints())
-    except JobError as error:
-        raise UserError(f"nodes of {node.cores:g} cores are too small: {error}", hint="--cores N: of a node") from error
+    expected = expect(loaded.program, order.values, Terms(grounds=(alike(PLENTY, node, "each machine"),)))
     tasks = tasks_of(expected.problem)
     if not tasks:
         raise UserError(f"{document} has no job that takes a node", hint="an ExpressionTool runs beside the queues")

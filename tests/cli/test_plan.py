@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 from pathlib import Path
 from xml.dom.minidom import parseString
 
@@ -68,3 +70,36 @@ def test_what_cannot_be_is_said(
 ) -> None:
     assert plan(*options) == 1
     assert message in capsys.readouterr().err
+
+
+def test_a_run_follows_a_plan_and_later_plans_know_its_times(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_cli(["run", "--plan", "local", "--outdir", "out", "wf.cwl", "in.json"]) == 0
+    told = capsys.readouterr().err.splitlines()
+    assert told[1].startswith("plan: ")
+    assert told[1].endswith("expected; jobs: 3 at local")
+    assert "taken (" in told[-1]
+    assert plan("--json") == 0
+    known = json.loads(capsys.readouterr().out)
+    assert known["assumed"] == ["step 'each': times are learned from 3 jobs (3 at local)"]
+    assert known["seconds"] < 5.0
+
+
+def test_a_step_may_be_settled(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "sites.yml").write_text(
+        '{"elsewhere": {"work": "/tmp/elsewhere", "scheduler": "local", "nodes": {"cores": 8}}}'
+    )
+    options = ("--sites-file", "sites.yml", "--sites", "local,elsewhere")
+    assert plan("--json", *options) == 0
+    assert json.loads(capsys.readouterr().out)["per_site"].keys() <= {"local", "elsewhere"}
+    assert plan("--json", *options, "--site", "each=elsewhere") == 0
+    assert json.loads(capsys.readouterr().out)["per_site"] == {"elsewhere": 3}
+
+
+def test_a_run_without_a_plan_imports_nothing_of_planning(folder: Path) -> None:
+    code = (
+        "import sys; from cwlbalsam.cli.main import run_cli; run_cli(['run', '--quiet', 'wf.cwl', 'in.json']);"
+        "print(*[name for name in sys.modules if name == 'numpy' or name.startswith(('cwlbalsam.planner.', "
+        "'cwlbalsam.service.following', 'cwlbalsam.service.planning'))], file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr.split() == ["cwlbalsam.planner.start_order"]

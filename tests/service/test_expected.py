@@ -20,10 +20,15 @@ from cwlbalsam.cwl.records import (
     ToolProcess,
     WorkflowProcess,
 )
-from cwlbalsam.errors import JobError
+from cwlbalsam.errors import UserError
 from cwlbalsam.executor.capacity import Machine
-from cwlbalsam.planner.problem import Constraints
-from cwlbalsam.service.expected import GUESSED_WIDTH, TOOL, Expected, assumed, expect_local
+from cwlbalsam.planner.check import faults
+from cwlbalsam.planner.problem import Duration, Option
+from cwlbalsam.planner.schedule import make_plan
+from cwlbalsam.service.expected import TOOL, Expected, Fixed, Terms, assumed
+from cwlbalsam.service.expected import expect as expect_jobs
+from cwlbalsam.service.room import Ground, here
+from cwlbalsam.service.unfolding import GUESSED_WIDTH
 
 MACHINE = Machine(cores=4, ram=4096, tmpdir=1 << 20)
 ANY = Primitive(name="Any")
@@ -55,7 +60,7 @@ def workflow(*steps: Step, result: str, inputs: tuple[Field, ...] = (Field(name=
 def expect(*processes: Process, **values: object) -> Expected:
     """The last process is the main one."""
     program = Program(uri="", main=len(processes) - 1, processes=processes)
-    return expect_local(program, values, MACHINE, Constraints())
+    return expect_jobs(program, values, Terms(grounds=[here(MACHINE)]))
 
 
 def running(found: Expected) -> list[str]:
@@ -121,7 +126,7 @@ def test_a_job_takes_the_cores_and_memory_that_it_asks_for() -> None:
     assert cores() == 1
     assert cores(cores_min=2.5) == 3
     assert cores(ram_min=3000.0) == 3
-    with pytest.raises(JobError, match="more than this machine has"):
+    with pytest.raises(UserError, match="more than this machine has"):
         cores(cores_min=5.0)
 
 
@@ -130,3 +135,54 @@ def test_an_expression_takes_no_cores_and_a_time_limit_bounds_what_is_assumed() 
     limited = replace(TOOL_PROCESS, requirements=Requirements(time_limit=20.0))
     assert assumed(TOOL_PROCESS) == TOOL
     assert assumed(limited).median == 10.0
+
+
+def site(name: str, machine: Machine = MACHINE, *, seen: bool = False) -> Ground:
+    return replace(here(machine), name=name, seen=seen)
+
+
+def test_files_are_moved_where_no_site_sees_them() -> None:
+    main = workflow(step("make", "x", scatter=("x",)), step("use", "make/out"), result="use/out")
+    program = Program(uri="", main=1, processes=(TOOL_PROCESS, main))
+    files = [{"class": "File", "location": f"file:///{name}", "size": 1000} for name in "ab"]
+    allowed = {"make": ("far",), "use": ("local",)}
+    terms = Terms(grounds=[here(MACHINE), site("far"), site("seen", seen=True)], allowed=allowed.__getitem__)
+    problem = expect_jobs(program, {"x": files}, terms).problem
+    reads = {job.name: [problem.data[datum] for datum in job.inputs] for job in problem.jobs if job.inputs}
+    assert [(datum.size_bytes, datum.sites) for datum in reads["make[0]"]] == [(1000.0, (0, 2))]
+    assert {datum.producer for datum in reads["use"]} == {
+        number for number, job in enumerate(problem.jobs) if job.name.startswith("make[")
+    }
+    plan = make_plan(problem)
+    assert plan.bytes_moved == 2000.0
+    assert faults(problem, plan) == []
+
+
+def test_a_step_goes_only_where_it_may_and_fits() -> None:
+    program = Program(
+        uri="", main=0, processes=(replace(TOOL_PROCESS, requirements=Requirements(resources=Resources(cores_min=6))),)
+    )
+    large = replace(MACHINE, cores=8)
+    found = expect_jobs(program, {"x": 1}, Terms(grounds=[here(MACHINE), site("far", large)]))
+    assert [option.site for work in found.problem.works for option in work.options if option.nodes] == [1]
+    with pytest.raises(UserError, match=r"none of the sites\n *local: .*6 cores"):
+        expect_jobs(program, {"x": 1}, Terms(grounds=[here(MACHINE), site("far")]))
+
+
+def test_what_is_settled_stays_and_what_has_ended_takes_no_time() -> None:
+    main = workflow(step("make", "x", scatter=("x",)), result="make/out")
+    program = Program(uri="", main=1, processes=(TOOL_PROCESS, main))
+    fixed = {"make[0]": Fixed("far", Duration(0.0)), "make[1]": Fixed("far", Duration(3.0))}
+    problem = expect_jobs(program, {"x": [1, 2, 3]}, Terms(grounds=[here(MACHINE), site("far")], fixed=fixed)).problem
+    options = {job.name: problem.works[job.work].options for job in problem.jobs}
+    assert options["make[0]"] == (Option(1, Duration(0.0), nodes=0),)
+    assert options["make[1]"] == (Option(1, Duration(3.0), cores=1),)
+    assert len(options["make[2]"]) == 2
+
+
+def test_a_scatter_has_as_many_jobs_as_it_turned_out_to_have() -> None:
+    main = workflow(step("make", "x"), step("each", "make/out", scatter=("x",)), result="each/out")
+    program = Program(uri="", main=1, processes=(TOOL_PROCESS, main))
+    found = expect_jobs(program, {"x": 1}, Terms(grounds=[here(MACHINE)]), widths={"each": 3})
+    assert len(running(found)) == 4
+    assert found.notes == []

@@ -29,7 +29,7 @@ class Setting(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Observation(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One job that ended. peak_memory_bytes: of all its processes; 0: not known.
+    """One job that ended. peak_memory_bytes: of all its processes; 0: not known. output_bytes: of all files it made.
 
     censored: it was ended by its time limit, so that it would have taken longer than wall_seconds.
     """
@@ -38,6 +38,7 @@ class Observation(Struct, frozen=True, kw_only=True, omit_defaults=True):
     wall_seconds: Amount
     peak_memory_bytes: Amount = 0.0
     censored: bool = False
+    output_bytes: Amount = 0.0
 
 
 class Belief(Struct, frozen=True, kw_only=True, omit_defaults=True):
