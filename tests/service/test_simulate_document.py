@@ -107,5 +107,5 @@ def test_a_job_larger_than_a_node_is_refused(document: Path) -> None:
     document.write_text(
         DOCUMENT.replace("inputs: {number: int}", "inputs: {number: int}, hints: {ResourceRequirement: {coresMin: 9}}")
     )
-    with pytest.raises(UserError, match=r"nodes of 8 cores are too small: .* 9 cores"):
+    with pytest.raises(UserError, match=r"simulated, --cores 8.* 9 cores"):
         simulate(document, Wishes(machines=MADE, cores=8))
