@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from cwlbalsam.cwl.places import HERE
 from cwlbalsam.cwl.records import ToolProcess
@@ -129,5 +130,5 @@ def ended_at_sites(sites: RunSites, options: RunOptions, home: Home, run: RunRec
         reach = connector_of(site, sites_home_of(options, home), run.id, lambda text: None)
         directory = "" if site.host else run.directory
         outcomes = confirm_ended(site.name, OpenRun(run.id, Settings(), directory, "", owner=owner_of(home)), reach)
-        found += [at_place(site.name, outcome) for outcome in outcomes]
+        found += [replace(at_place(site.name, outcome), site=site.name) for outcome in outcomes]
     return found
