@@ -125,7 +125,8 @@ def simulate_document(
     loaded, order, _ = load(document, inputs, options, home)
     check_inputs(loaded.program, order.values, order)
     node = Node(cores=wishes.cores or os.cpu_count() or 1, ram=PLENTY, tmpdir=PLENTY, gpus=1 << 20)
-    expected = expect(loaded.program, order.values, Terms(grounds=(alike(PLENTY, node, f"simulated, --cores {node.cores:g}"),)))
+    ground = alike(PLENTY, node, f"simulated, --cores {node.cores:g}")
+    expected = expect(loaded.program, order.values, Terms(grounds=(ground,)))
     tasks = tasks_of(expected.problem)
     if not tasks:
         raise UserError(f"{document} has no job that takes a node", hint="an ExpressionTool runs beside the queues")

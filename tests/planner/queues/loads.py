@@ -9,8 +9,11 @@ NODES = 8
 
 @st.composite
 def loads(draw: st.DrawFn, most: int = 30) -> list[Request]:
-    """Arrivals in order, dense enough that they wait; whole numbers, so that ends and arrivals coincide."""
-    requests, now = [], 0
+    """Arrivals in order, dense enough that they wait; whole numbers, so that ends and arrivals coincide.
+
+    None at 0.0: as the start of a batch job that says it has not started.
+    """
+    requests, now = [], 1
     for number in range(draw(st.integers(1, most))):
         now += draw(st.integers(0, 6))
         wall = draw(st.integers(1, 20))
