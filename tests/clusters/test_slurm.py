@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import time
 from pathlib import Path
@@ -184,9 +185,10 @@ outputs: {where: {type: "File[]", outputSource: each/where}}
         place.call("run", "--site", "cluster", "--outdir", place.out, tool, timeout=90)
         states = dict(line.split() for line in cluster.call("squeue", "-h", "-o", "%i %T").splitlines())
         assert (states[running], states[waiting]) == ("RUNNING", "PENDING")
-        (pilot,) = place.batch_ids()
-        size, limit = cluster.call("squeue", "-h", "-o", "%D %l", "-j", pilot).split()
-        assert (size, limit) == ("2", "4:00")
+        found = re.search(r"pilot (\d+): 2 nodes asked for: 2 nodes are free now for", place.said.read_text())
+        assert found
+        size, minutes, state = cluster.call("squeue", "-h", "-o", "%D %l %T", "-j", found[1]).split()
+        assert (size, state) == ("2", "RUNNING")
+        assert minutes in {"3:00", "4:00"}
     finally:
         cluster.call("scancel", running, waiting)
-    assert "2 nodes asked for: 2 nodes are free now for" in place.said.read_text()
