@@ -57,6 +57,13 @@ class Session(Struct, eq=False):
     leaving: bool = False
     idle_since: float = 0.0
 
+    def idle_seconds(self) -> float:
+        """How long nothing has run there; 0.0 before a node is up."""
+        now = time.monotonic()
+        if not self.nodes or any(not place.capacity.is_idle for place in self.nodes.values()):
+            self.idle_since = now
+        return now - self.idle_since
+
 
 class Place(Struct, eq=False):
     """A node of a session, and the workers there by run."""
@@ -203,14 +210,12 @@ class Agent:
 
     def _turn(self) -> None:
         self._turn_set = False
-        now = time.monotonic()
         for run in list(self.runs.values()):
             if not run.closed:
                 self._staff(run)
             run.crew.turn()
         for session in self.sessions.values():
-            if any(not place.capacity.is_idle for place in session.nodes.values()) or not session.nodes:
-                session.idle_since = now
+            session.idle_seconds()
 
     def _staff(self, run: Served) -> None:
         """Start workers where there is work for them."""

@@ -301,5 +301,5 @@ class Pilots:
         patience = 0.5 if is_short else self._limits.idle_seconds
         sessions = [(name, session) for name, session in self._agent.sessions.items() if not session.leaving]
         for name, session in sessions[self._limits.least :]:
-            if session.nodes and time.monotonic() - session.idle_since > patience:
+            if session.idle_seconds() > patience:
                 self._agent.dismiss(name)

@@ -48,6 +48,15 @@ def test_pilots_stay_for_the_next_run_and_leave_when_idle(place: ClusterPlace) -
     wait_until(lambda: place.cluster is not None and not place.cluster.call("squeue", "-h").strip(), 30)
 
 
+def test_a_job_may_take_longer_than_pilots_stay_idle(place: ClusterPlace) -> None:
+    place.describe(pilots={"nodes": 1, "max": 1, "wall": "5m", "idle": "2s"})
+    tool = place.folder / "slow.cwl"
+    command = ["sh", "-c", f"echo begun >> {place.folder}/begun; sleep 7"]
+    tool.write_text(f"{{cwlVersion: v1.2, class: CommandLineTool, inputs: [], outputs: [], baseCommand: {command}}}")
+    place.call("run", "--quiet", "--outdir", place.out, "--site", "cluster", tool)
+    assert (place.folder / "begun").read_text() == "begun\n"
+
+
 @pytest.mark.parametrize("victim", ["worker", "supervisor", "launcher", "agent", "pilot", "node"])
 def test_what_is_killed_costs_only_its_jobs(place: ClusterPlace, victim: str) -> None:
     cluster = place.cluster
