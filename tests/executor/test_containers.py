@@ -19,7 +19,7 @@ pytestmark = [
     pytest.mark.podman,
     pytest.mark.skipif(not shutil.which("podman") or not shutil.which("busybox"), reason="needs podman and busybox"),
 ]
-IMAGE = "localhost/cwlbalsam-worker-test"
+IMAGE = f"localhost/cwlbalsam-worker-test-{os.getpid()}"  # another suite on this machine must not be seen
 CONFIGURATION = Path(__file__).parents[1] / "data" / "containers.conf"
 
 
