@@ -33,7 +33,7 @@ from cwlbalsam.service.masking import mask, mask_changes, secrets_of
 from cwlbalsam.service.options import NO_ENGINE, Asked
 from cwlbalsam.service.requests import FOLDER, Requests
 from cwlbalsam.service.resumed import Resumed
-from cwlbalsam.service.run_end import RunResult, drop_obsolete, exit_code, files_of_document, ground_of
+from cwlbalsam.service.run_end import RunResult, drop_obsolete, exit_code, files_of_document, ownership_of
 from cwlbalsam.service.run_folders import make_writable, new_folder, reuse_folder
 from cwlbalsam.service.run_sites import RunSites, sites_home_of, sites_of
 from cwlbalsam.service.script_environment import script_environment
@@ -272,7 +272,7 @@ class LocalRun:
         return relocate(
             outputs,
             str(self.outdir),
-            ground_of(self.folder, self.options, self.home),
+            ownership_of(self.folder, self.options, self.home),
             kept=[self.values, *files_of_document(self.loaded)],
             checksums=self.options.compute_checksum,
             intend=partial(write_intent, self.folder / MOVES_FILE),

@@ -10,7 +10,7 @@ from msgspec import Raw, Struct
 
 from cwlbalsam.cwl.packed import unpack
 from cwlbalsam.cwl.records import WorkflowProcess
-from cwlbalsam.cwl.relocation import Ground
+from cwlbalsam.cwl.relocation import Ownership
 from cwlbalsam.errors import EXIT_BUG, EXIT_FAILED, EXIT_INTERRUPTED
 from cwlbalsam.executor.live import Failure
 from cwlbalsam.jobs.model import Changes, Move, State
@@ -67,9 +67,9 @@ def files_of_document(loaded: Loaded) -> list[Any]:
     return [*defaults, *links, *({"class": "File", "location": uri} for uri in loaded.files)]
 
 
-def ground_of(folder: Path, options: RunOptions, home: Home) -> Ground:
+def ownership_of(folder: Path, options: RunOptions, home: Home) -> Ownership:
     """folder: of the run."""
     if options.outputs == "copy":
-        return Ground("")
+        return Ownership("")
     reuse = reuse_folder(options, home)
-    return Ground(os.path.realpath(folder), (os.path.realpath(reuse),) if reuse else ())
+    return Ownership(os.path.realpath(folder), (os.path.realpath(reuse),) if reuse else ())
