@@ -26,7 +26,7 @@ from cwlbalsam.cwl.values import (
 from cwlbalsam.errors import JobError
 
 
-class Ground(Struct, frozen=True):
+class Ownership(Struct, frozen=True):
     """What lies where, as real paths; it decides how an output comes to its final place.
 
     owned: the run's own directory: what lies in it is moved. lent: folders whose files may be gone tomorrow: they are
@@ -45,7 +45,7 @@ class Ground(Struct, frozen=True):
 def relocate(
     outputs: dict[str, Raw],
     outdir: str,
-    ground: Ground,
+    ownership: Ownership,
     *,
     kept: Any = None,
     checksums: bool = True,
@@ -57,7 +57,7 @@ def relocate(
     user's. What else has the name of an output is replaced, as an earlier run's. intend: is told what is to be done
     before it is begun.
     """
-    planner = _Planner(os.path.abspath(outdir), ground, kept)
+    planner = _Planner(os.path.abspath(outdir), ownership, kept)
     placed = {name: change_each(outputs.pop(name), planner.place_all) for name in list(outputs)}
     actions = planner.actions()
     del planner
@@ -70,10 +70,10 @@ def relocate(
 
 
 class _Planner:
-    def __init__(self, outdir: str, ground: Ground, kept: Any) -> None:
+    def __init__(self, outdir: str, ownership: Ownership, kept: Any) -> None:
         self._real = RealPaths()
         self.outdir = outdir
-        self.ground = ground
+        self.ownership = ownership
         self.kept = kept
         self._prepare: list[Action] = []
         self._transfers: dict[tuple[str, str], str] = {}  # (real source, target folder and name asked for) -> target
@@ -183,7 +183,7 @@ class _Planner:
         """A link of an earlier run does where links are wanted, not for a copy."""
         if self._real.of(target) != source:
             return False
-        return not os.path.islink(target) or self.ground.way(source) == "link" or self._is_users_link(target)
+        return not os.path.islink(target) or self.ownership.way(source) == "link" or self._is_users_link(target)
 
     def actions(self) -> list[Action]:
         """Copies before moves: a file that goes to two places, or lies in a directory that moves, is copied first."""
@@ -191,7 +191,7 @@ class _Planner:
         moves: list[Action] = []
         moved: set[str] = set()
         for target, source in sorted(self._sources.items(), key=lambda item: (item[1], item[0])):
-            way = self.ground.way(source)
+            way = self.ownership.way(source)
             if way == "move" and not _within(source, moved) and self._may_move(source):
                 moved.add(source)
                 moves.append(Action("move", target, source))
@@ -207,7 +207,7 @@ class _Planner:
         target, real = os.readlink(link), os.path.realpath(link)
         if not target.startswith("/"):
             return below(real, directory) is not None
-        of_user = self.ground.way(os.path.normpath(target)) == self.ground.way(real) == "link"
+        of_user = self.ownership.way(os.path.normpath(target)) == self.ownership.way(real) == "link"
         return of_user and os.path.isfile(real)
 
 

@@ -52,7 +52,7 @@ class Session(Struct, eq=False):
 
     id: str
     wire: Wire
-    nodes: dict[int, "Place"] = msgspec.field(default_factory=dict)
+    nodes: dict[int, "PilotNode"] = msgspec.field(default_factory=dict)
     pilot: PilotKind = ANY_PILOT
     leaving: bool = False
     idle_since: float = 0.0
@@ -65,7 +65,7 @@ class Session(Struct, eq=False):
         return now - self.idle_since
 
 
-class Place(Struct, eq=False):
+class PilotNode(Struct, eq=False):
     """A node of a session, and the workers there by run."""
 
     session: Session
@@ -81,7 +81,7 @@ class Member(Struct, eq=False):
 
     number: int
     run: int
-    place: Place
+    place: PilotNode
 
     def send(self, frame: bytes) -> None:
         self.place.session.wire.send(pack_message(ToWorker(self.place.number, self.number, frame)))
@@ -143,7 +143,7 @@ class Agent:
                     run.hand_on(said)
             case NodeUp(number, host, machine, seconds):
                 ends = time.monotonic() + seconds
-                session.nodes[number] = Place(session, number, host, Capacity(machine), ends)
+                session.nodes[number] = PilotNode(session, number, host, Capacity(machine), ends)
                 self._changed()
             case WorkerDied(worker, how):
                 self._lose(worker, how)
@@ -232,7 +232,7 @@ class Agent:
             for _ in range(there, wanted):
                 self._start_worker(run, place)
 
-    def _start_worker(self, run: Served, place: Place) -> None:
+    def _start_worker(self, run: Served, place: PilotNode) -> None:
         self._numbers += 1
         number = self._numbers
         member = self._members[number] = Member(number, run.number, place)

@@ -17,7 +17,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from cwlbalsam.cwl.tasks import Grant, Task
-from cwlbalsam.executor.placement import AHEAD_SECONDS, Node, Place, find_room, keep_room
+from cwlbalsam.executor.placement import AHEAD_SECONDS, Node, Placement, find_room, keep_room
 from cwlbalsam.planner.start_order import Order, oldest_first
 
 AHEAD_TASKS = 32
@@ -42,7 +42,7 @@ class _Lane(Struct):
     """Tasks of one grant in one worker: as many may run as there are rooms; `sent` are there, `running` ones and some
     `ahead` of their turn."""
 
-    rooms: list[Place] = msgspec.field(default_factory=list)
+    rooms: list[Placement] = msgspec.field(default_factory=list)
     sent: int = 0
     running: set[int] = msgspec.field(default_factory=set)
     ahead: deque[int] = msgspec.field(default_factory=deque)

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from cwlbalsam.cwl.command_jobs import COMMANDS
 from cwlbalsam.cwl.memo import once_for_each
 from cwlbalsam.cwl.records import (
     ArrayType,
@@ -13,6 +14,7 @@ from cwlbalsam.cwl.records import (
     Program,
     RecordType,
     Step,
+    ToolProcess,
     Type,
     UnionType,
     WorkflowProcess,
@@ -31,6 +33,12 @@ def step_of_task(program: Program, task: Task) -> Step | None:
     workflow = program.processes[task.step[0]]
     assert isinstance(workflow, WorkflowProcess)
     return workflow.steps[task.step[1]]
+
+
+def has_command(program: Program, task: Task) -> bool:
+    if task.program == COMMANDS.digest:
+        return True
+    return task.mode == "run" and isinstance(program.processes[task.process], ToolProcess)
 
 
 def reads_files(program: Program, task: Task, values: Mapping[str, Any]) -> bool:

@@ -45,7 +45,7 @@ class Node(Struct, eq=False):
         return bool(self.workers) and (self.capacity is None or self.capacity.take(grant))
 
 
-class Place(Struct, frozen=True, eq=False):
+class Placement(Struct, frozen=True, eq=False):
     """Room for a task, taken in the books. nodes: one, or all that it spans. task: it knows its hosts then."""
 
     task: Task
@@ -64,17 +64,17 @@ class Place(Struct, frozen=True, eq=False):
                 capacity.give_back(of_ranks(grant, grant.ranks) if grant.ranks else grant)
 
 
-def find_room(task: Task, nodes: Iterable[Node], now: float) -> Place | None:
+def find_room(task: Task, nodes: Iterable[Node], now: float) -> Placement | None:
     """An MPI job goes on one node beside others if that has room, else on whole idle nodes of one group."""
     if task.grant.is_wide:
         return _wide_room(task, nodes, now)
     for node in nodes:
         if node.is_open_to(task, now) and node.take(task.grant):
-            return Place(_with_devices(task, (node,), task.grant.gpus), (node,))
+            return Placement(_with_devices(task, (node,), task.grant.gpus), (node,))
     return None
 
 
-def _wide_room(task: Task, nodes: Iterable[Node], now: float) -> Place | None:
+def _wide_room(task: Task, nodes: Iterable[Node], now: float) -> Placement | None:
     grant = task.grant
     groups: dict[Hashable, list[Node]] = {}
     for node in nodes:
@@ -84,7 +84,7 @@ def _wide_room(task: Task, nodes: Iterable[Node], now: float) -> Place | None:
         fits = ranks_on(capacity, grant)
         if not grant.nodes and fits >= grant.ranks and node.take(of_ranks(grant, grant.ranks)):
             task = _with_devices(task, (node,), grant.gpus * grant.ranks)
-            return Place(replace(task, hosts=((node.name, grant.ranks),)), (node,))
+            return Placement(replace(task, hosts=((node.name, grant.ranks),)), (node,))
         if fits and node.workers and capacity.is_idle:
             groups.setdefault(node.group, []).append(node)
     for idle in groups.values():
@@ -95,7 +95,7 @@ def _wide_room(task: Task, nodes: Iterable[Node], now: float) -> Place | None:
                 assert node.capacity is not None
                 node.capacity.take_all()
             gpus = chosen[0].capacity.machine.gpus if chosen[0].capacity is not None else 0
-            return Place(_with_devices(replace(task, hosts=hosts), chosen, gpus), chosen)
+            return Placement(_with_devices(replace(task, hosts=hosts), chosen, gpus), chosen)
     return None
 
 

@@ -5,31 +5,26 @@ shares its files with this machine gets tasks as they are.
 """
 
 import asyncio
-import contextlib
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
 import msgspec
 from msgspec import Raw, Struct
 from msgspec.structs import replace
 
 from cwlbalsam.cwl.command_jobs import COMMANDS, ENCODED
-from cwlbalsam.cwl.places import HERE, SCHEME, location_at, split_location
-from cwlbalsam.cwl.records import Program, ToolProcess
+from cwlbalsam.cwl.places import HERE
+from cwlbalsam.cwl.records import Program
 from cwlbalsam.cwl.tasks import Outcome, Task
-from cwlbalsam.cwl.values import files_and_directories
 from cwlbalsam.errors import JobError, UserError
 from cwlbalsam.executor.crew import ended
-from cwlbalsam.executor.needs import FILE_MARK, has_default_files, is_changed_first, reads_files, written_out
+from cwlbalsam.executor.needs import FILE_MARK, has_command, has_default_files, reads_files, written_out
 from cwlbalsam.executor.pool import WorkerPool
 from cwlbalsam.executor.site_pool import SitePool
-from cwlbalsam.executor.wanted import TransferFailed, Wanted
+from cwlbalsam.executor.task_files import SITE_MARK, TaskFiles, Values, decoded, forget_listings
+from cwlbalsam.executor.wanted import TransferFailed
 from cwlbalsam.executor.whereabouts import PRIVATE, Whereabouts
 from cwlbalsam.jobs.names import job_directory
-
-SITE_MARK = SCHEME.encode()
-_encode = msgspec.msgpack.encode
-Values = dict[str, Any]
 
 
 class Place(Struct, eq=False):
@@ -77,16 +72,12 @@ class StagingPool:
         self._program = program
         self._choose, self._order = choose, order
         self._opening = opening
-        self._files: Whereabouts | None = None
+        self._files: TaskFiles | None = None  # None if all sites share this machine's files
         self._ways: dict[int, Way] = {}
         self._keep_logs = keep_logs
         self._logs: list[str] = []  # locations of those that are still at their sites
         self.clean = False  # at the end: the run needs nothing more that is at its sites
         self._on_outcomes: Callable[[list[Outcome]], None] = lambda _: None
-
-    @property
-    def places(self) -> Mapping[str, Place]:
-        return self._places
 
     def start(self) -> None:
         """Fork the workers of this machine."""
@@ -103,12 +94,15 @@ class StagingPool:
             for answer in await asyncio.gather(*opening, return_exceptions=True):
                 if isinstance(answer, BaseException):
                     raise answer
-            self._files = await self._opening(self._places)
+            whereabouts = await self._opening(self._places)
         except BaseException:
             await self.close(kill=True)
             raise
+        self._files = TaskFiles(self._program, whereabouts) if whereabouts is not None else None
         for place in self._places.values():
-            place.pool.learn(self._program.digest, self._program_for(place))
+            files = None if place.shares else self._files
+            encoded = files.program_at(place.name) if files is not None else msgspec.msgpack.encode(self._program)
+            place.pool.learn(self._program.digest, encoded)
             place.pool.learn(COMMANDS.digest, ENCODED)
 
     async def _open(self, place: Place, on_started: Callable[[list[int]], None]) -> None:
@@ -122,25 +116,12 @@ class StagingPool:
 
         return started
 
-    def _program_for(self, place: Place) -> bytes:
-        """What the document puts into working directories has another path at a site."""
-        if place.shares or self._files is None:
-            return _encode(self._program)
-        processes = []
-        for process in self._program.processes:
-            if any(True for _ in written_out(process)):
-                process = msgspec.msgpack.decode(_encode(process), type=type(process))
-                for value in written_out(process):
-                    self._files.translate(place.name, value, {})
-            processes.append(process)
-        return _encode(replace(self._program, processes=tuple(processes)))
-
     # --- in ---
 
     def submit(self, tasks: Sequence[Task]) -> None:
         ready: dict[str, list[Task]] = {}
         for task in sorted(tasks, key=self._order) if self._order else tasks:
-            place = self._choose(task) if self._has_command(task) else HERE
+            place = self._choose(task) if has_command(self._program, task) else HERE
             way = self._ways[task.job] = Way(task)
             if self._goes_as_it_is(task, place):
                 way.place = place
@@ -150,16 +131,15 @@ class StagingPool:
         for place, group in ready.items():
             self._pool(place).submit(group)
 
-    def _has_command(self, task: Task) -> bool:
-        if task.program == COMMANDS.digest:
-            return True
-        return task.mode == "run" and isinstance(self._program.processes[task.process], ToolProcess)
-
     def _pool(self, place: str) -> WorkerPool | SitePool:
         return self._places[place].pool if place else self._home
 
     def _shares(self, place: str) -> bool:
         return not place or self._places[place].shares
+
+    def _paths_of(self, place: str) -> str:
+        """The place under whose paths it has files."""
+        return HERE if self._shares(place) else place
 
     def _goes_as_it_is(self, task: Task, place: str) -> bool:
         """Without a look at its values. A command that is no step of the document finds its files by itself."""
@@ -196,38 +176,23 @@ class StagingPool:
     async def _bring(self, way: Way, place: str) -> None:
         task = way.task
         assert self._files is not None
-        inputs, previous = _decoded(task.inputs), _decoded(task.previous)
-        if self._has_command(task):
-            if self._is_bound_here_first(task, inputs, previous):
+        inputs, previous = decoded(task.inputs), decoded(task.previous)
+        if has_command(self._program, task):
+            if self._files.is_bound_here_first(task, inputs, previous):
                 outcome = await self._bind(way, inputs, previous)
                 if outcome.ending != "done":
                     self._answer([replace(outcome, fingerprint=task.fingerprint)])
                     return
                 task = replace(task, inputs=outcome.outputs, previous={}, step=None, loop=False, top=False)
-                inputs, previous = _decoded(task.inputs), {}
-                _forget_listings(inputs)
+                inputs, previous = decoded(task.inputs), {}
+                forget_listings(inputs)
         elif reads_files(self._program, task, {**inputs, **previous}):
-            place = self._where_most_is([inputs, previous])
+            place = self._files.where_most_is([inputs, previous])
         else:
             self._submit(way, task, HERE)  # what the values say is enough
             return
         task = await self._moved(way, task, place, inputs, previous)
         self._submit(way, task, place)
-
-    def _is_bound_here_first(self, task: Task, inputs: Values, previous: Values) -> bool:
-        """Not if even that reads files that are not here, unless the document's own files are here."""
-        assert self._files is not None
-        if not is_changed_first(self._program, task, inputs):
-            return False
-        if task.top or has_default_files(self._program.processes[task.process], inputs):
-            return True
-        there = set(self._files.sizes([inputs, previous])) - {HERE}
-        return not there or not reads_files(self._program, replace(task, mode="bind"), {**inputs, **previous})
-
-    def _where_most_is(self, values: Any) -> str:
-        assert self._files is not None
-        sizes = self._files.sizes(values)
-        return max(sizes, key=lambda place: (sizes[place], place == HERE), default=HERE)
 
     async def _bind(self, way: Way, inputs: Values, previous: Values) -> Outcome:
         """Have the inputs made here, as their tool will see them."""
@@ -242,20 +207,10 @@ class StagingPool:
         return outcome
 
     async def _moved(self, way: Way, task: Task, place: str, inputs: Values, previous: Values) -> Task:
-        """The task with paths of a place, where all its files are."""
         assert self._files is not None
-        process = self._program.processes[task.process]
-        private = f"{task.job}.{task.attempt}" if process.requirements.inplace_update else ""
-        wanted: dict[str, Wanted] = {}
-        for value in (inputs, previous):
-            self._files.translate(place, value, wanted, private)
-        if self._has_command(task):
-            for value in msgspec.msgpack.decode(_encode(list(written_out(process)))):
-                self._files.translate(place, value, wanted)
-        if wanted:
-            await self._files.bring(list(wanted.values()))
+        task = await self._files.moved(task, self._paths_of(place), inputs, previous)
         way.translated = True
-        return replace(task, inputs=_encoded(inputs), previous=_encoded(previous))
+        return task
 
     def _submit(self, way: Way, task: Task, place: str) -> None:
         way.place, way.staging = place, None
@@ -269,8 +224,8 @@ class StagingPool:
             way = self._ways.get(outcome.job)
             if way is None or way.place != place:
                 continue
-            if not self._shares(place) or way.translated:
-                outcome = self._named(place, outcome)
+            if self._files is not None and (not self._shares(place) or way.translated):
+                outcome = self._files.named(self._paths_of(place), outcome)
             if place:
                 outcome = replace(outcome, site=place)
             if way.bound is not None:
@@ -279,7 +234,7 @@ class StagingPool:
             elif self._shares(place):
                 ready.append(outcome)
             elif outcome.ending not in ("done", "skipped") and (outcome.log or outcome.command):
-                way.staging = asyncio.create_task(self._with_log(outcome))
+                way.staging = asyncio.create_task(self._answer_with_log(outcome))
             else:
                 ready.append(outcome)
                 if self._keep_logs and outcome.log:
@@ -292,60 +247,21 @@ class StagingPool:
             self._ways.pop(outcome.job, None)
         self._on_outcomes(outcomes)
 
-    def _named(self, place: str, outcome: Outcome) -> Outcome:
-        """The outcome with locations as the run has them."""
+    async def _answer_with_log(self, outcome: Outcome) -> None:
         assert self._files is not None
-        outputs = dict(outcome.outputs)
-        for name, raw in outputs.items():
-            if FILE_MARK in bytes(raw):
-                value = msgspec.msgpack.decode(raw)
-                self._files.translate_back(place, value)
-                outputs[name] = Raw(_encode(value))
-        log, command = outcome.log, outcome.command
-        if not self._shares(place):
-            log = location_at(place, log) if log else ""
-            if command is not None and command.stderr:
-                command = replace(command, stderr=location_at(place, command.stderr))
-        missing = self._files.locations_back(place, outcome.missing)
-        return replace(outcome, outputs=outputs, log=log, command=command, missing=missing)
-
-    async def _with_log(self, outcome: Outcome) -> None:
-        """What a failed command has printed is fetched: the user wants to read it. All else stays where it is."""
-        command = outcome.command
-        log, stderr = await asyncio.gather(self._log(outcome.log), self._log(command.stderr if command else ""))
-        if command is not None:
-            outcome = replace(outcome, command=replace(command, stderr=stderr))
-        self._answer([replace(outcome, log=log)])
-
-    async def _log(self, location: str) -> str:
-        """The path here of what was printed at a site; its location if it does not come."""
-        value = {"class": "File", "location": location}
-        if location:
-            with contextlib.suppress(UserError):  # the site is down, perhaps that is why it failed
-                await self._fetch([value])
-                return split_location(value["location"])[1]
-        return location
-
-    async def fetch_logs(self) -> dict[str, str]:
-        """What all jobs have printed that ended well: path here by location; what does not come is left out."""
-        logs, self._logs = self._logs, []
-        paths = await asyncio.gather(*map(self._log, logs))
-        return {log: path for log, path in zip(logs, paths, strict=True) if path != log}
+        self._answer([await self._files.with_log(outcome)])
 
     async def fetch(self, outputs: dict[str, Raw]) -> dict[str, Raw]:
         """Values with all their files here. Raises UserError."""
-        if self._files is None:
-            return outputs
-        values = {name: msgspec.msgpack.decode(raw) for name, raw in outputs.items() if SITE_MARK in bytes(raw)}
-        await self._fetch(list(values.values()))
-        return {**outputs, **_encoded(values)}
+        return outputs if self._files is None else await self._files.fetch(outputs)
 
-    async def _fetch(self, values: list[Any]) -> None:
-        assert self._files is not None
-        wanted: dict[str, Wanted] = {}
-        self._files.translate(HERE, values, wanted)
-        if wanted:
-            await self._files.bring(list(wanted.values()))
+    async def fetch_logs(self) -> dict[str, str]:
+        """What all jobs have printed that ended well: path here by location; what does not come is left out."""
+        if self._files is None:
+            return {}
+        logs, self._logs = self._logs, []
+        paths = await asyncio.gather(*map(self._files.log, logs))
+        return {log: path for log, path in zip(logs, paths, strict=True) if path != log}
 
     # --- ends ---
 
@@ -379,19 +295,3 @@ class StagingPool:
 
     def abandon(self) -> None:
         self._home.abandon()
-
-
-def _forget_listings(values: Values) -> None:
-    """Inputs are bound once more where their tool runs: what is listed there must not be listed one level deeper."""
-    for value in values.values():
-        for found in files_and_directories(value):
-            if found["class"] == "Directory" and "location" in found:
-                found.pop("listing", None)
-
-
-def _decoded(values: Mapping[str, Raw]) -> Values:
-    return {name: msgspec.msgpack.decode(raw) for name, raw in values.items()}
-
-
-def _encoded(values: Values) -> dict[str, Raw]:
-    return {name: Raw(_encode(value)) for name, value in values.items()}

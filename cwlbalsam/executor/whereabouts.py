@@ -36,7 +36,7 @@ Stamp = tuple[int, int]
 """Size in bytes, and time of the last change in nanoseconds."""
 
 
-class Ground(Struct, frozen=True):
+class StagingArea(Struct, frozen=True):
     """A place as the run sees it: how its files are reached, and the run's folder there."""
 
     endpoint: Endpoint
@@ -44,14 +44,14 @@ class Ground(Struct, frozen=True):
 
 
 class Whereabouts:
-    """grounds: by place; HERE is this machine: what lies in the run's folder there is its own, all else the user's."""
+    """areas: by place; HERE is this machine: what lies in the run's folder there is its own, all else the user's."""
 
-    def __init__(self, grounds: Mapping[str, Ground], catalogue: Catalogue, mover: Mover) -> None:
-        self._grounds = grounds
+    def __init__(self, areas: Mapping[str, StagingArea], catalogue: Catalogue, mover: Mover) -> None:
+        self._areas = areas
         self._catalogue = catalogue
         self._mover = mover
-        self._copies: dict[str, dict[str, str]] = {place: {} for place in grounds}  # path there -> location
-        self._folders: dict[str, dict[str, str]] = {place: {} for place in grounds}  # location -> path there
+        self._copies: dict[str, dict[str, str]] = {place: {} for place in areas}  # path there -> location
+        self._folders: dict[str, dict[str, str]] = {place: {} for place in areas}  # location -> path there
         self._looks: dict[tuple[str, str], asyncio.Future[None]] = {}  # for a file at a site
         self._unseen: dict[str, list[Wanted]] = {}
         self._looking: set[asyncio.Task[None]] = set()
@@ -83,7 +83,7 @@ class Whereabouts:
     def _path(self, place: str, value: Value, wanted: dict[str, Wanted], private: str) -> str:
         location = value["location"]
         source, path = split_location(location)
-        if source not in self._grounds:
+        if source not in self._areas:
             raise JobError(f"{location}: the run does not know a site '{source}'")
         if source == place:
             return path
@@ -95,7 +95,7 @@ class Whereabouts:
             self._folders[place][location] = target
         self._copies[place][target] = target if private else location
         self._expect(source, path, key, value)
-        made = source != HERE or path.startswith(f"{self._grounds[HERE].folder}/")
+        made = source != HERE or path.startswith(f"{self._areas[HERE].folder}/")
         wanted[key] = Wanted(
             file=key,
             site=_site(place),
@@ -118,16 +118,16 @@ class Whereabouts:
 
     def _target(self, place: str, source: str, path: str, location: str, private: str) -> tuple[str, str]:
         """(key of the file, its path there). The user's files are kept for later runs, under what they are now."""
-        ground = self._grounds[place]
+        area = self._areas[place]
         name = os.path.basename(path) or "root"
-        own = self._grounds[source].folder
+        own = self._areas[source].folder
         if place and source == HERE and not private and not path.startswith(f"{own}/"):
             stamp = _stamp(path)
             if stamp is not None:
                 key = file_key(Owned(LOCAL, path, *stamp))
-                return key, f"{ground.endpoint.root.rstrip('/')}/{INPUTS}/{_short(os.uname().nodename + key)}/{name}"
+                return key, f"{area.endpoint.root.rstrip('/')}/{INPUTS}/{_short(os.uname().nodename + key)}/{name}"
         key = f"{location}{PRIVATE}{private}" if private else location
-        return key, f"{ground.folder}/{ARRIVALS}/{_short(key)}/{name}"
+        return key, f"{area.folder}/{ARRIVALS}/{_short(key)}/{name}"
 
     def _expect(self, source: str, path: str, key: str, value: Value) -> None:
         """What a location says to be somewhere is there, as far as anybody knows."""
@@ -175,7 +175,7 @@ class Whereabouts:
 
     async def _look_at(self, site: str, wanted: Sequence[Wanted]) -> None:
         try:
-            answer = await ask(self._grounds[site].endpoint, "stamps", paths=[one.path for one in wanted])
+            answer = await ask(self._areas[site].endpoint, "stamps", paths=[one.path for one in wanted])
             self._note(site, wanted, convert(site, answer, list[Stamp | None]))
         except TransferError:
             pass  # the mover finds out, and says what is wrong

@@ -1,27 +1,25 @@
 """Why a job stands where it stands: what it waits for, or what went wrong, and how to try it again by hand."""
 
-import json
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Struct
 
 from cwlbalsam.cwl.command_jobs import grant_of, process_of
 from cwlbalsam.cwl.records import Process
 from cwlbalsam.cwl.resources import static_grant
 from cwlbalsam.cwl.tasks import Grant
-from cwlbalsam.cwl.values import path_of_uri
 from cwlbalsam.errors import JobError, UserError
 from cwlbalsam.executor.capacity import Capacity, Machine
 from cwlbalsam.jobs.commands import COMMAND, PORT, decode_command
 from cwlbalsam.jobs.ids import short_run_id
 from cwlbalsam.jobs.model import RunRecord, State
 from cwlbalsam.jobs.names import job_directory, step_of
-from cwlbalsam.jobs.references import NULL, Const, Elements, resolve, unpack_trees
+from cwlbalsam.jobs.references import Const, unpack_trees
 from cwlbalsam.service.command_line import shell_line
+from cwlbalsam.service.job_inputs import inputs_of
 from cwlbalsam.service.kept_plan import read_plan
 from cwlbalsam.service.kept_plan import reasons as plan_reasons
 from cwlbalsam.service.options import Asked, RunOptions
@@ -29,18 +27,8 @@ from cwlbalsam.service.runs import FAILED_STATES, Ending, ending_of, liveness, s
 from cwlbalsam.service.settings import choose_machine
 from cwlbalsam.store import Store, StoredJob
 
-LONGEST_VALUE = 300
 MANY = 10
 SCRIPTED = {State.STAGED_IN: "preprocess", State.RUN_DONE: "postprocess"}
-
-
-class _Outputs(Struct):
-    """The part of an `Outcome` that other jobs read."""
-
-    outputs: dict[str, Raw] = {}
-
-
-_outcomes = msgspec.msgpack.Decoder(_Outputs)
 
 
 class Explanation(Struct, kw_only=True):
@@ -101,7 +89,7 @@ def explain_job(store: Store, run: RunRecord, job: StoredJob) -> Explanation:
     process = process_of(program, job.process) if program else None
     if process is not None:
         found.tool, found.place = process.id, process.place
-        found.inputs = _inputs(store, run, job, process)
+        found.inputs = inputs_of(store, run, job, process)
         if job.kind == "job":
             found.asks = _grant(process, job)
     directory = job_directory(str(Path(run.directory, "jobs")), job.id, job.attempt)
@@ -267,60 +255,3 @@ def grant_text(grant: Grant) -> str:
     gpus = f", {grant.gpus} GPUs" if grant.gpus else ""
     cores = "1 core" if grant.cores == 1 else f"{grant.cores:g} cores"
     return f"{cores}, {grant.ram:,.0f} MiB of memory, {grant.tmpdir + grant.outdir:,.0f} MiB of space{gpus}"
-
-
-# --- inputs --------------------------------------------------------------------------------------------------------
-
-
-def _inputs(store: Store, run: RunRecord, job: StoredJob, process: Process) -> dict[str, str]:
-    """What the job reads, as far as its parents have made it."""
-    known: dict[int, dict[str, Raw]] = {}
-
-    def lookup(number: int, port: str) -> Raw:
-        if number not in known:
-            parent = store.job(run.id, number)
-            if parent.state is not State.JOB_FINISHED:
-                raise LookupError(number)
-            known[number] = _made(store, run, parent, lookup)
-        return known[number].get(port, NULL)
-
-    values: dict[str, str] = {}
-    elements = Elements(lookup)
-    for name, tree in unpack_trees(job.inputs).items():
-        if name in process.requirements.secrets:
-            values[name] = "(secret)"
-            continue
-        try:
-            values[name] = short_value(msgspec.msgpack.decode(resolve(tree, lookup, elements)))
-        except LookupError:
-            values[name] = "(not made yet)"
-        except (JobError, RecursionError) as error:
-            values[name] = f"({error})"
-    return values
-
-
-def _made(store: Store, run: RunRecord, parent: StoredJob, lookup: Any) -> dict[str, Raw]:
-    """The outputs of a finished job; those of gathers and scatters are what their own inputs come to."""
-    if parent.outcome:
-        return _outcomes.decode(parent.outcome).outputs
-    return {name: resolve(tree, lookup) for name, tree in unpack_trees(parent.inputs).items()}
-
-
-def short_value(value: Any) -> str:
-    """A value on one line; Files as their paths, long arrays as their first elements."""
-    text = json.dumps(_brief(value), ensure_ascii=False, default=str)
-    return text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]}... ({len(text):,} characters)"
-
-
-def _brief(value: Any) -> Any:
-    match value:
-        case {"class": "File" | "Directory"}:
-            place = value.get("path") or value.get("location") or value.get("basename") or "(a literal)"
-            return path_of_uri(place) if str(place).startswith("file://") else place
-        case dict():
-            return {name: _brief(entry) for name, entry in value.items()}
-        case list() if len(value) > MANY:
-            return [*map(_brief, value[:3]), f"... {len(value) - 3:,} more"]
-        case list():
-            return list(map(_brief, value))
-    return value

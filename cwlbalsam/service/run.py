@@ -1,9 +1,6 @@
 """Running a document, from its name and inputs to its output object, and resuming what was not finished."""
 
-import math
 import os
-import time
-from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -13,28 +10,27 @@ import msgspec
 from cwlbalsam.cwl.command_jobs import COMMANDS, ENCODED
 from cwlbalsam.cwl.removal import remove_tree
 from cwlbalsam.cwl.tasks import Outcome
-from cwlbalsam.cwl.values import files_and_directories, path_of
 from cwlbalsam.errors import UserError
 from cwlbalsam.executor.containers import container_prefix
 from cwlbalsam.executor.events import Reporter, Silent, Warned
-from cwlbalsam.executor.journal import read_journals
-from cwlbalsam.executor.live import Remembered
 from cwlbalsam.executor.pool import SCRATCH_PREFIX
 from cwlbalsam.executor.recovery import end_survivors, hold_alive
 from cwlbalsam.jobs.commands import COMMAND
-from cwlbalsam.jobs.model import JobKind, RunRecord, State
-from cwlbalsam.jobs.names import job_directory
+from cwlbalsam.jobs.model import RunRecord
 from cwlbalsam.parser.cache import Loaded, load_program
 from cwlbalsam.parser.options import CompileOptions
 from cwlbalsam.service.home import Home, find_home
 from cwlbalsam.service.inputs import InputSource, JobOrder, check_inputs, load_inputs, read_job_file
 from cwlbalsam.service.leftovers import clean_up, undo_moves
-from cwlbalsam.service.local import LocalRun, Resumed, RunResult, make_writable
+from cwlbalsam.service.local import LocalRun
 from cwlbalsam.service.logs import KeepLogs
 from cwlbalsam.service.masking import secrets_of
 from cwlbalsam.service.options import Asked, RunOptions
 from cwlbalsam.service.overrides import compile_options
 from cwlbalsam.service.requests import Requests
+from cwlbalsam.service.resumed import Resumed, remember
+from cwlbalsam.service.run_end import RunResult
+from cwlbalsam.service.run_folders import make_writable
 from cwlbalsam.service.run_sites import sites_of
 from cwlbalsam.service.settings import choose_engine
 from cwlbalsam.service.targets import narrow
@@ -152,73 +148,6 @@ def _remove_scratch(folder: Path) -> None:
 def _finished(record: RunRecord) -> RunResult:
     packed = msgspec.msgpack.decode(record.outputs, type=dict[str, msgspec.Raw]) if record.outputs else None
     return RunResult(run=record.id, exit_code=0, packed=packed)
-
-
-def remember(
-    store: Store, record: RunRecord, elsewhere: Sequence[Outcome] = ()
-) -> dict[tuple[str, JobKind], Remembered]:
-    """What the jobs of a run have ended with: as the store has it, and as workers journalled it before the end.
-
-    elsewhere: what those of sites on other machines have journalled.
-    """
-    journalled: dict[int, Outcome] = {}  # by job: of its last attempt
-    for outcome in (*read_journals(Path(record.directory) / "journals"), *elsewhere):
-        if outcome.fingerprint and outcome.attempt >= attempt_of(journalled.get(outcome.job)):
-            journalled[outcome.job] = outcome
-    changed = _last_change(msgspec.msgpack.decode(record.inputs))
-    memory = {}
-    for job in store.jobs(record.id):
-        finished = job.state is State.JOB_FINISHED
-        known = journalled.get(job.id)
-        if finished and job.outcome is not None:
-            known = msgspec.msgpack.decode(job.outcome, type=Outcome)
-        # The journals may know of attempts that the store had not heard of, and directories of commands that never
-        # came to report.
-        attempt = max(job.attempt, attempt_of(known))
-        while Path(job_directory(f"{record.directory}/jobs", job.id, attempt + 1)).exists():
-            attempt += 1
-        if known is not None and (known.attempt != attempt or known.started < changed or not _is_usable(known)):
-            known = None
-        memory[job.name, job.kind] = Remembered(job.id, attempt, finished, known)
-    return memory
-
-
-def attempt_of(outcome: Outcome | None) -> int:
-    """0 if there is none."""
-    return outcome.attempt if outcome is not None else 0
-
-
-def _last_change(values: Any) -> float:
-    """When a file that the user gave was last written: what began before may have read what it was before.
-
-    Times that are still to come say nothing.
-    """
-    files = [path for value in files_and_directories(values) if (path := _local_path(value)) is not None]
-    times = [path.stat().st_mtime if path.exists() else math.inf for path in files]
-    now = time.time()
-    return max((moment for moment in times if moment <= now or moment == math.inf), default=0.0)
-
-
-def _local_path(value: Any) -> Path | None:
-    return Path(path_of(value)) if str(value.get("location", "")).startswith("file:") else None
-
-
-def _is_usable(outcome: Outcome) -> bool:
-    """Whether a job ended well and every file that it made is there with the size that it had."""
-    if outcome.ending not in ("done", "skipped"):
-        return False
-    for raw in outcome.outputs.values():
-        for value in files_and_directories(msgspec.msgpack.decode(raw)):
-            path = _local_path(value)
-            if path is None:
-                continue
-            try:
-                size = path.stat().st_size
-            except OSError:
-                return False
-            if value["class"] == "File" and value.get("size", size) != size:
-                return False
-    return True
 
 
 def load(

@@ -17,7 +17,7 @@ from cwlbalsam.executor.messages import OpenRun
 from cwlbalsam.executor.pool import WorkerPool
 from cwlbalsam.executor.site_pool import Connect, SitePool
 from cwlbalsam.executor.staging_pool import Place, StagingPool
-from cwlbalsam.executor.whereabouts import Ground, Whereabouts, at_place
+from cwlbalsam.executor.whereabouts import StagingArea, Whereabouts, at_place
 from cwlbalsam.jobs.model import RunRecord
 from cwlbalsam.parser.cache import Loaded
 from cwlbalsam.service.agents import confirm_ended, connect
@@ -85,15 +85,15 @@ class RunPlaces(Struct, frozen=True, kw_only=True):
         from cwlbalsam.service.endpoints import endpoint_of, home_endpoint
         from cwlbalsam.service.transfer_log import TransferLog
 
-        grounds = {HERE: Ground(home_endpoint(str(self.folder)), str(self.folder))}
+        areas = {HERE: StagingArea(home_endpoint(str(self.folder)), str(self.folder))}
         for place in remote:
             opened = place.pool.opened
-            grounds[place.name] = Ground(endpoint_of(self.sites.sites[place.name], opened.work), opened.directory)
+            areas[place.name] = StagingArea(endpoint_of(self.sites.sites[place.name], opened.work), opened.directory)
         catalogue = Catalogue()
-        endpoints = {ground.endpoint.site: ground.endpoint for ground in grounds.values()}
+        endpoints = {area.endpoint.site: area.endpoint for area in areas.values()}
         log = TransferLog(self.folder / TRANSFERS_FILE, self.reporter)
         mover = Mover(endpoints, catalogue, log.report, figures=self.links.figures, owner=self.run)
-        return Whereabouts(grounds, catalogue, mover)
+        return Whereabouts(areas, catalogue, mover)
 
     async def _check_software(self, engine: str, places: Mapping[str, Place]) -> None:
         """All that is lacking at once."""

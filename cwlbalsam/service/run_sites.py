@@ -58,6 +58,14 @@ class RunSites(Struct, frozen=True):
         found = (program.processes[index] for index in there)
         return [process for process in found if isinstance(process, ToolProcess)]
 
+    def processes_here(self, program: Program, *, forbidden: bool) -> list[Process]:
+        """What needs the container engine of this machine, or of one that is set up like it. forbidden: anywhere."""
+        elsewhere = {
+            id(tool) for site in self.sites.values() if site.host for tool in self.tools_at(program, site.name)
+        }
+        elsewhere -= {id(tool) for tool in self.tools_at(program, "")}
+        return [process for process in program.processes if forbidden or id(process) not in elsewhere]
+
 
 NOWHERE_ELSE = RunSites({}, {})
 

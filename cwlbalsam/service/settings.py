@@ -11,8 +11,11 @@ from msgspec import Raw
 from cwlbalsam.cwl.records import Process, Program, ToolProcess
 from cwlbalsam.cwl.tasks import Settings, Task
 from cwlbalsam.errors import UnsupportedError, UserError
-from cwlbalsam.executor.capacity import Machine, detect_machine
+from cwlbalsam.executor.capacity import Capacity, Machine, detect_machine
+from cwlbalsam.executor.pool import WorkerPool
 from cwlbalsam.service.options import AUTO, NO_ENGINE, RunOptions, load_mpi_config, preserved_environment
+
+MAX_WORKERS = 16
 
 
 def make_settings(
@@ -47,6 +50,23 @@ def make_settings(
         _check_inputs(program, values, settings, folder)  # a mistake in the inputs is told first
         raise
     return msgspec.structs.replace(settings, engine=engine)
+
+
+def worker_pool(
+    options: RunOptions, settings: Settings, folder: Path, programs: Mapping[str, bytes], *, journalled: bool
+) -> WorkerPool:
+    """The workers of this machine. folder: of the run. journalled: not if there are secrets, which no journal masks."""
+    capacity = Capacity(choose_machine(options, folder))
+    journals = folder / "journals"
+    journals.mkdir(exist_ok=True)
+    return WorkerPool(
+        options.workers or max(1, min(int(capacity.machine.cores), MAX_WORKERS)),
+        settings,
+        programs.__getitem__,
+        capacity=capacity,
+        scratch=folder,
+        journals=journals if journalled else None,
+    )
 
 
 def choose_machine(options: RunOptions, folder: Path) -> Machine:

@@ -3,7 +3,7 @@ from typing import Any
 
 from cwlbalsam.cwl import copying
 from cwlbalsam.cwl.packed import pack, unpack
-from cwlbalsam.cwl.relocation import Ground, relocate
+from cwlbalsam.cwl.relocation import Ownership, relocate
 from cwlbalsam.cwl.values import path_of, uri_of
 
 
@@ -17,8 +17,8 @@ def made(tmp_path: Path, name: str, text: str = "x") -> dict[str, Any]:
 def moved(
     outputs: dict[str, Any], tmp_path: Path, *, copy: bool = False, lent: tuple[str, ...] = (), kept: Any = None
 ) -> dict[str, Any]:
-    ground = Ground("" if copy else str(tmp_path / "run"), lent)
-    return unpack(relocate(pack(outputs), str(tmp_path / "out"), ground, kept=kept))
+    ownership = Ownership("" if copy else str(tmp_path / "run"), lent)
+    return unpack(relocate(pack(outputs), str(tmp_path / "out"), ownership, kept=kept))
 
 
 def users(path: Path, text: str = "user") -> dict[str, Any]:

@@ -10,7 +10,7 @@ import pytest
 from cwlbalsam.cwl.places import HERE, location_at
 from cwlbalsam.errors import JobError
 from cwlbalsam.executor.wanted import TransferFailed, Wanted, expected_replica
-from cwlbalsam.executor.whereabouts import Ground, Whereabouts
+from cwlbalsam.executor.whereabouts import StagingArea, Whereabouts
 from cwlbalsam.jobs.replicas import Catalogue, Replica
 from cwlbalsam.sites.transfers.base import Endpoint, Trouble
 
@@ -29,12 +29,12 @@ class Remembering:
 @pytest.fixture
 def files(tmp_path: Path) -> Whereabouts:
     mover: Any = Remembering()
-    grounds = {
-        HERE: Ground(Endpoint(site="local", root=str(tmp_path), local=True), f"{tmp_path}/run"),
-        "a": Ground(Endpoint(site="a", root="/work/a"), "/work/a/runs/r"),
-        "b": Ground(Endpoint(site="b", root="/work/b"), "/work/b/runs/r"),
+    areas = {
+        HERE: StagingArea(Endpoint(site="local", root=str(tmp_path), local=True), f"{tmp_path}/run"),
+        "a": StagingArea(Endpoint(site="a", root="/work/a"), "/work/a/runs/r"),
+        "b": StagingArea(Endpoint(site="b", root="/work/b"), "/work/b/runs/r"),
     }
-    return Whereabouts(grounds, Catalogue(), mover)
+    return Whereabouts(areas, Catalogue(), mover)
 
 
 def a_file(location: str, **more: Any) -> dict[str, Any]:
@@ -144,8 +144,8 @@ def test_all_that_no_site_has_is_told_at_once(tmp_path: Path) -> None:
             return [TransferFailed(one, trouble, "no") for one, trouble in zip(wanted, troubles, strict=True)]
 
     mover: Any = Failing()
-    grounds = {place: Ground(Endpoint(site=place or "local", root="/"), f"/{place}") for place in (HERE, "a", "b")}
-    files = Whereabouts(grounds, Catalogue(), mover)
+    areas = {place: StagingArea(Endpoint(site=place or "local", root="/"), f"/{place}") for place in (HERE, "a", "b")}
+    files = Whereabouts(areas, Catalogue(), mover)
     wanted = translated(files, "b", [a_file(f"site://a/a/jobs/0/{number}/x") for number in range(3)])
     with pytest.raises(TransferFailed, match="cannot be brought to site b: no") as raised:
         asyncio.run(files.bring(list(wanted.values())))
