@@ -1,6 +1,7 @@
 """What a job reads, for people: values on one line."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -11,6 +12,7 @@ from cwlbalsam.cwl.values import path_of_uri
 from cwlbalsam.errors import JobError
 from cwlbalsam.jobs.model import RunRecord, State
 from cwlbalsam.jobs.references import NULL, Elements, resolve, unpack_trees
+from cwlbalsam.service.models import outputs_of
 from cwlbalsam.store import Store, StoredJob
 
 LONGEST_VALUE = 300
@@ -29,6 +31,7 @@ _outcomes = msgspec.msgpack.Decoder(_Outputs)
 def inputs_of(store: Store, run: RunRecord, job: StoredJob, process: Process) -> dict[str, str]:
     """What the job reads, as far as its parents have made it."""
     known: dict[int, dict[str, Raw]] = {}
+    gathered: list[Callable[[int, str], Raw]] = []
 
     def lookup(number: int, port: str) -> Raw:
         if number not in known:
@@ -36,6 +39,9 @@ def inputs_of(store: Store, run: RunRecord, job: StoredJob, process: Process) ->
             if parent.state is not State.JOB_FINISHED:
                 raise LookupError(number)
             known[number] = _made(store, run, parent, lookup)
+            if parent.kind == "gather" and not known[number]:  # it grew while the run went on
+                gathered[:] = gathered or [outputs_of({one.id: one for one in store.jobs(run.id)}, store.edges(run.id))]
+                return gathered[0](number, port)
         return known[number].get(port, NULL)
 
     values: dict[str, str] = {}
@@ -47,7 +53,7 @@ def inputs_of(store: Store, run: RunRecord, job: StoredJob, process: Process) ->
         try:
             values[name] = short_value(msgspec.msgpack.decode(resolve(tree, lookup, elements)))
         except LookupError:
-            values[name] = "(not made yet)"
+            values[name] = "(not kept)" if job.state is State.JOB_FINISHED else "(not made yet)"
         except (JobError, RecursionError) as error:
             values[name] = f"({error})"
     return values

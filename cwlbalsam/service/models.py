@@ -163,7 +163,8 @@ def run_observations(store: Store, run: RunRecord, program: Program) -> Iterator
 
 def outputs_of(jobs: Mapping[int, StoredJob], edges: Iterable[tuple[int, int]]) -> Callable[[int, str], Raw]:
     """Finds the value of a finished job's port. Jobs that only structure the DAG have no outcome: theirs is what their
-    inputs come to or, where a scatter grew while the run went on, the array of what its jobs made.
+    inputs come to or, where a scatter grew while the run went on, the array of what its jobs made. Raises LookupError
+    for what a loop or a conditional workflow gathered: that is not kept.
     """
     known: dict[int, dict[str, Raw]] = {}
     parents: dict[int, list[int]] = {}
@@ -177,8 +178,11 @@ def outputs_of(jobs: Mapping[int, StoredJob], edges: Iterable[tuple[int, int]]) 
             known[number] = made or {name: resolve(tree, lookup) for name, tree in unpack_trees(job.inputs).items()}
         values = known[number]
         if port not in values and job.kind == "gather":
-            elements = (jobs[one] for one in sorted(parents.get(number, [])))
-            values[port] = pack_array([lookup(one.id, port) for one in elements if one.name.startswith(f"{job.name}[")])
+            above = [jobs[one] for one in sorted(parents.get(number, []))]
+            made = [one.id for one in above if one.name.startswith(f"{job.name}[") and one.kind != "loop"]
+            if not made and not any(one.kind == "scatter" for one in above):
+                raise LookupError(number)
+            values[port] = pack_array([lookup(one, port) for one in made])
         return values.get(port, NULL)
 
     return lookup

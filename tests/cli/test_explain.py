@@ -194,6 +194,31 @@ def test_what_explain_prints_does_the_same_again(home: Home, tmp_path: Path) -> 
     assert "it's a\"b\\c in " in next(home.runs.glob("*/jobs/0/*/out.txt")).read_text()
 
 
+GATHERED = """
+cwlVersion: v1.2
+class: Workflow
+requirements: {ScatterFeatureRequirement: {}, InlineJavascriptRequirement: {}}
+inputs: {n: 'int[]'}
+outputs: {}
+steps:
+  twice:
+    run: {class: ExpressionTool, inputs: {n: int}, outputs: {o: int}, expression: "${return {o: 2 * inputs.n}}"}
+    scatter: n
+    in: {n: n}
+    out: [o]
+  fit:
+    run: {class: ExpressionTool, inputs: {n: Any}, outputs: {}, expression: "${return {}}"}
+    in: {n: twice/o}
+    out: []
+"""
+
+
+def test_what_a_scatter_gave_to_a_job_is_shown(home: Home, tmp_path: Path) -> None:
+    (tmp_path / "flow.cwl").write_text(GATHERED)
+    assert call("run", "--outdir", str(tmp_path), str(tmp_path / "flow.cwl"), "--n", "3", "--n", "4").exit_code == 0
+    assert "    n: [6, 8]\n" in call("explain", "0", "fit").stdout
+
+
 def test_report_writes_the_page_where_it_is_told(store: Store, home: Home, tmp_path: Path) -> None:
     fill(store, home)
     page = tmp_path / "page.html"
