@@ -15,7 +15,9 @@ STATUSES = ["running", "lost", "finished", "failed", "interrupted", "killed"]
 
 
 @click.command("ls")
-@click.option("-n", "limit", default=20, show_default=True, type=click.IntRange(0), help="At most N runs; 0: all.")
+@click.option(
+    "-n", "limit", default=20, show_default=True, type=click.IntRange(0), metavar="N", help="At most N runs; 0: all."
+)
 @click.option("--status", multiple=True, type=click.Choice(STATUSES), help="Only runs of this status; repeatable.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(limit: int, status: tuple[str, ...], as_json: bool) -> None:

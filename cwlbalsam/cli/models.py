@@ -34,7 +34,10 @@ def command() -> None:
 @command.command("ls")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def list_models(as_json: bool) -> None:
-    """List applications: jobs seen, and what the usual one takes, with the interval that 90 of 100 lie in."""
+    """List applications and how long their jobs take.
+
+    TIME is what the usual job takes, INTERVAL what 90 of 100 lie in, MATTERS the inputs that it depends on.
+    """
     from cwlbalsam.service.model_views import line_of
 
     lines = [line_of(page) for page in _book().pages]
@@ -65,7 +68,10 @@ def list_models(as_json: bool) -> None:
 @click.option("--svg", default="", metavar="FILE", help="Write the drawing there, too.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON: the curve, its interval and the jobs.")
 def show_model(application: str, svg: str, as_json: bool) -> None:
-    """Draw the times of APPLICATION (a name, or the first characters of a key) with the fit and its interval."""
+    """Draw the times of an application's jobs.
+
+    APPLICATION is a name, or the first characters of a key. The curve is the fit, with its interval.
+    """
     from cwlbalsam.service.model_views import curve_of, fitted, line_of, write_svg, write_text
     from cwlbalsam.service.models import find_page
 
@@ -96,7 +102,10 @@ def show_model(application: str, svg: str, as_json: bool) -> None:
 @click.argument("applications", nargs=-1)
 @click.option("-o", "--output", default="", help="A file instead of stdout.", metavar="FILE")
 def export_models(applications: tuple[str, ...], output: str) -> None:
-    """Write what was observed of APPLICATIONS (all, if none is named) as JSON, for another home to import."""
+    """Write what was observed as JSON, for another home.
+
+    Of APPLICATIONS, or of all if none is named; `models import` reads it.
+    """
     from cwlbalsam.planner.models.book import Book, encode_book
     from cwlbalsam.service.models import find_page
 

@@ -28,12 +28,20 @@ SHOWN = 20
 )
 @click.option("--site", "rules", multiple=True, metavar="STEP=NAME", help="Where the tools of a step run. Repeatable.")
 @click.option("--sites-file", "site_files", multiple=True, metavar="FILE", help="A further file with sites.")
-@click.option("--max-node-hours", type=click.FloatRange(min=0), default=math.inf, help="Of all jobs together.")
-@click.option("--min-efficiency", type=click.FloatRange(0, 1), default=0.0, help="Least parallel efficiency of a job.")
+@click.option(
+    "--max-node-hours", type=click.FloatRange(min=0), default=math.inf, metavar="N", help="Of all jobs together."
+)
+@click.option(
+    "--min-efficiency",
+    type=click.FloatRange(0, 1),
+    default=0.0,
+    metavar="F",
+    help="Least parallel efficiency of a job.",
+)
 @click.option("--deadline", type=Span(), default=math.inf, help="When all must have ended, from now: 90m, 2h.")
 @click.option("--least-node-hours", is_flag=True, help="Spend as little as the deadline allows.")
 @click.option("--effort", type=Span(), default=1.0, metavar="TIME", help="How long to look for a better plan. [1s]")
-@click.option("--seed", default=0, help="Of the search.")
+@click.option("--seed", default=0, metavar="N", help="Of the search.")
 @click.option("--svg", default="", metavar="FILE", help="Write a Gantt chart.")
 @click.option("--json", "as_json", is_flag=True, help="Print the plan as JSON.")
 @click.option("--all", "all_jobs", is_flag=True, help=f"List all jobs, not the first {SHOWN} only.")
@@ -47,6 +55,7 @@ def command(document: str, arguments: tuple[str, ...], svg: str, as_json: bool, 
     \b
     cwlbalsam plan workflow.cwl inputs.yml
     cwlbalsam plan workflow.cwl inputs.yml --sites local,cluster --max-node-hours 10 --svg plan.svg
+    cwlbalsam plan --deadline 2h workflow.cwl -- --reads a.fastq --depth 3      (inputs as arguments come after --)
     """
     names = tuple(name for name in given.pop("sites").split(",") if name)
     rules = given.pop("rules")

@@ -85,6 +85,7 @@ class Progress(AbstractContextManager["Progress"]):
             case Warned():
                 self.warn(event.problem)
             case Interrupted():
+                self.tally.stopping = True
                 self.tell(interrupted_text(self.tally.whole.running, event.draining), True)
             case TransferStarted() | TransferProgress() | TransferEnded():
                 self.tell(self.transfers.line(event, time.monotonic(), self.options.debug), not self.options.quiet)
@@ -104,12 +105,15 @@ class Progress(AbstractContextManager["Progress"]):
             self.live.start()
 
     def run_ended(self, event: RunEnded) -> None:
+        self.tally.stopping = True
         if self.live:
             self.live.stop()
         whole = self.tally.whole
         counts = f": {count_text(self.tally)}" if whole.total > 1 and (self.live or whole.total > LINES_IN_FULL) else ""
         text = f"run {event.run} {event.status} after {duration(event.seconds)}{counts}"
         self.tell(text, not self.options.quiet)
+        goes_on = f"    to go on with it: cwlbalsam resume {self.short_run}"
+        self.tell(goes_on, event.status in {"interrupted", "killed"} and not self.options.quiet)
 
     def job_ended(self, event: JobEnded) -> None:
         if event.ending not in GOOD and event.ending not in {"killed", "cancelled"}:

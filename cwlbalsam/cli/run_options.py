@@ -105,7 +105,7 @@ LIMITS = [
         metavar="[STEP=]NAME",
         help="Where tools run (`cwlbalsam site ls`), all or those of a step. Repeatable. [default: here]",
     ),
-    _option("--sites", multiple=True, metavar="FILE", help="A further file with sites."),
+    _option("--sites-file", "--sites", "sites", multiple=True, metavar="FILE", help="A further file with sites."),
     _option(
         "--plan",
         default="",
@@ -113,13 +113,21 @@ LIMITS = [
         callback=_split,
         help="Plan which of these sites each job goes to, and follow the plan (`cwlbalsam plan`). `local` is here.",
     ),
-    _option("--max-node-hours", type=click.FloatRange(min=0), default=math.inf, help="What a plan may spend."),
-    _option("--min-efficiency", type=click.FloatRange(0, 1), default=0.0, help="Least parallel efficiency in a plan."),
+    _option(
+        "--max-node-hours", type=click.FloatRange(min=0), default=math.inf, metavar="N", help="What a plan may spend."
+    ),
+    _option(
+        "--min-efficiency",
+        type=click.FloatRange(0, 1),
+        default=0.0,
+        metavar="F",
+        help="Least parallel efficiency in a plan.",
+    ),
     _option("--deadline", type=Span(), default=math.inf, help="When a plan must have ended, from now: 90m, 2h."),
-    _option("--workers", type=click.IntRange(0), default=0, help="Number of worker processes."),
-    _option("--cores", type=click.FloatRange(0), default=0.0, help="Cores to use at most."),
+    _option("--workers", type=click.IntRange(0), default=0, metavar="N", help="Number of worker processes."),
+    _option("--cores", type=click.FloatRange(0), default=0.0, metavar="N", help="Cores to use at most."),
     _option("--ram", type=click.FloatRange(0), default=0.0, metavar="MIB", help="Memory to use at most."),
-    _option("--parallel-max", type=click.IntRange(0), default=0, help="Jobs at once at most."),
+    _option("--parallel-max", type=click.IntRange(0), default=0, metavar="N", help="Jobs at once at most."),
     _option("--on-error", type=click.Choice(["stop", "continue"]), default="stop", help="After a failed step. [stop]"),
     _option(
         "--retries", type=click.IntRange(0), default=0, metavar="N", help="Attempts of a job beyond its first. [0]"

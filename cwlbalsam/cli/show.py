@@ -99,7 +99,7 @@ def print_steps(steps: list[StepView]) -> None:
     for step in steps:
         counts = map(number, (step.reused, step.skipped, step.running, step.waiting, step.failed))
         times = map(duration, (step.median_seconds, step.longest_seconds, step.cpu_seconds))
-        used = (*times, size(step.peak_memory_bytes))
+        used = (*times, size(step.peak_memory_bytes)) if step.done or step.failed else [""] * 4
         rows.append([step.name, f"{step.done}/{step.total}", *counts, *used])
     print_table(header, rows)
 

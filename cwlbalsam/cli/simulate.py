@@ -39,12 +39,19 @@ COLUMNS = 72
 )
 @click.option("--policy", type=click.Choice(["easy", "conservative"]), default="easy", show_default=True)
 @click.option(
-    "--instants", type=click.IntRange(min=1), default=20, show_default=True, help="How many, drawn at random."
+    "--instants",
+    type=click.IntRange(min=1),
+    default=20,
+    show_default=True,
+    metavar="N",
+    help="How many, drawn at random.",
 )
 @click.option("--at", type=Span(), metavar="TIME", help="One instant, so long after the begin of the logs: 12h, 30d.")
 @click.option("--cores", type=click.IntRange(min=1), metavar="N", help="Of a node.  [default: as this machine has]")
-@click.option("--load", "share", type=click.FloatRange(0.05, 1), default=0.8, show_default=True, help="If made up.")
-@click.option("--seed", default=0, help="Of all that is drawn.")
+@click.option(
+    "--load", "share", type=click.FloatRange(0.05, 1), default=0.8, show_default=True, metavar="F", help="If made up."
+)
+@click.option("--seed", default=0, metavar="N", help="Of all that is drawn.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @document_options
 def command(
@@ -64,7 +71,7 @@ def command(
     \b
     cwlbalsam simulate --log KTH-SP2-1996.swf.gz --policy conservative
     cwlbalsam simulate workflow.cwl inputs.yml --log KTH-SP2-1996.swf.gz
-    cwlbalsam simulate workflow.cwl --machine theta=theta.swf.gz --machine other=:512
+    cwlbalsam simulate workflow.cwl inputs.yml --machine theta=theta.swf.gz --machine other=:512
     """
     names = ("policy", "instants", "at", "cores", "share", "seed")
     asked = {name: given.pop(name) for name in names}

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from cwlbalsam.service.site_check import Finding
 
 sites_option = click.option(
+    "--sites-file",
     "--sites",
     "files",
     multiple=True,
@@ -71,7 +72,13 @@ def list_sites(files: tuple[Path, ...], as_json: bool) -> None:
 @sites_option
 @json_option
 def show(name: str, files: tuple[Path, ...], as_json: bool) -> None:
-    """Show a site with all that was guessed, and what its machine is like now."""
+    """Show a site, what was guessed, and its machine's state.
+
+    \b
+    Examples:
+      cwlbalsam site show cluster
+      cwlbalsam site show local --json
+    """
     site = pick_site(find_sites(find_home(), files), name)
     seen = look_at(site)
     if as_json:
@@ -140,7 +147,16 @@ def _show_state(seen: Seen) -> None:
     "-o", "--output", metavar="FILE", help="The site file to add to; -: print it.  [$CWLBALSAM_HOME/sites.yml]"
 )
 def init(name: str, host: str, output: str | None) -> None:
-    """Ask a machine what it has, and describe it as a site: what cannot be guessed, to be looked over."""
+    """Ask a machine what it has, and add a site to sites.yml.
+
+    What cannot be guessed is written down, to be looked over. NAME is the host's own if it is left out.
+
+    \b
+    Examples:
+      cwlbalsam site init cluster                       the machine one sits at
+      cwlbalsam site init theta --host ada@theta        a machine that ssh reaches
+      cwlbalsam site init -o -                          only print it
+    """
     if host.startswith("-"):
         raise click.UsageError(f"{host!r} is no host.")
     seen = look_at(Site(name=name or "new", host=host))
@@ -160,7 +176,10 @@ def init(name: str, host: str, output: str | None) -> None:
 @click.argument("name")
 @sites_option
 def start(name: str, files: tuple[Path, ...]) -> None:
-    """Start the agent of a site now. Runs start it, too; it stays as long as it is needed, or keeps pilots."""
+    """Start the agent of a site now.
+
+    Runs start it, too; it stays as long as it is needed, or keeps pilots.
+    """
     from cwlbalsam.service.agents import agent_pid, reach
 
     home = find_home()
@@ -172,7 +191,10 @@ def start(name: str, files: tuple[Path, ...]) -> None:
 @command.command("stop")
 @click.argument("name")
 def stop(name: str) -> None:
-    """End the agent of a site with its pilots; runs that have jobs there start another one."""
+    """End the agent of a site with its pilots.
+
+    Runs that have jobs there start another one.
+    """
     from cwlbalsam.service.agents import stop_agent
 
     ended = stop_agent(find_home(), name)
@@ -192,9 +214,15 @@ def stop(name: str) -> None:
     help="How long a pilot may queue.",
 )
 def check(name: str, files: tuple[Path, ...], as_json: bool, wait: float) -> None:
-    """Try all that a run at site NAME will need, and say what to do about each failure. Exit code 1 if there is one.
+    """Try all that a run at site NAME will need.
 
-    A pilot is submitted for a moment, and a small file is brought there and back by each protocol.
+    It says what to do about each failure; exit code 1 if there is one. A pilot is submitted for a moment, and, if the
+    site is another machine, a small file is brought there and back by each protocol.
+
+    \b
+    Examples:
+      cwlbalsam site check cluster
+      cwlbalsam site check cluster --wait 600
     """
     from cwlbalsam.service.site_check import Finding, SiteCheck
 
@@ -216,9 +244,9 @@ def check(name: str, files: tuple[Path, ...], as_json: bool, wait: float) -> Non
 
 
 def _tell_finding(finding: "Finding") -> None:
-    click.echo(f"{finding.status:<8}{finding.name:<22}{plain_lines(finding.told)}")
+    click.echo(f"{finding.status:<8}{finding.name:<24}{plain_lines(finding.told)}".rstrip())
     if finding.advice:
-        click.echo(f"{'':8}{'':22}{plain_lines(finding.advice)}")
+        click.echo(f"{'':32}{plain_lines(finding.advice)}")
 
 
 @command.command("gc")
@@ -229,13 +257,20 @@ def _tell_finding(finding: "Finding") -> None:
     type=click.FloatRange(0),
     default=30.0,
     show_default=True,
+    metavar="N",
     help="Input files that no run has read for so long go, too.",
 )
 @click.option("--dry-run", is_flag=True, help="Only say what would be removed.")
 def collect(name: str, files: tuple[Path, ...], days: float, dry_run: bool) -> None:
-    """Remove what finished and removed runs have left at site NAME, and nobody needs.
+    """Remove what runs have left at a site and nobody needs.
 
-    Runs that can be resumed keep what they have, and so do those whose outputs were left at the site.
+    That is of runs that finished or were removed. Runs that can be resumed keep what they have, and so do those whose
+    outputs were left at the site.
+
+    \b
+    Examples:
+      cwlbalsam site gc cluster --dry-run
+      cwlbalsam site gc cluster --days 7
     """
     from cwlbalsam.service.site_scratch import collect_scratch
 
@@ -251,10 +286,11 @@ def collect(name: str, files: tuple[Path, ...], days: float, dry_run: bool) -> N
 @click.argument("name")
 @sites_option
 def login(name: str, files: tuple[Path, ...]) -> None:
-    """Log in to Globus for site NAME: open a page, and give the code that it shows.
+    """Log in to Globus for a site.
 
-    Globus knows cwlbalsam by the id of a client, $CWLBALSAM_GLOBUS_CLIENT_ID; with $CWLBALSAM_GLOBUS_CLIENT_SECRET it
-    is a service, and nobody is asked. The tokens stay for later runs, in a file that only you can read.
+    Open the page that is named, and give the code that it shows. Globus knows cwlbalsam by the id of a client,
+    $CWLBALSAM_GLOBUS_CLIENT_ID; with $CWLBALSAM_GLOBUS_CLIENT_SECRET it is a service, and nobody is asked. The tokens
+    stay for later runs, in a file that only you can read.
     """
     from cwlbalsam.service.site_login import log_in_to
 

@@ -32,12 +32,12 @@ def command() -> None:
 @click.argument("url", required=False, default="")
 @click.option("--listen", default="", metavar="ADDRESS[:PORT]", help="Let other hosts reach the private server by TCP.")
 def use(engine: str, url: str, listen: str) -> None:
-    """Move all that is kept to another ENGINE, while no run is active.
+    """Move all that is kept to another engine.
 
-    Without a URL, `postgres` makes a server of your own: no root is needed, it listens on a private socket, and it is
-    started whenever it is needed. With a URL (postgresql://USER@HOST/DATABASE), the tables go into the schema
-    'cwlbalsam' there. `-` asks for the URL, or reads it from standard input: other users of this host can see command
-    lines, so a URL with a password belongs there, or its password into ~/.pgpass.
+    No run may be active meanwhile. Without a URL, `postgres` makes a server of your own: no root is needed, it listens
+    on a private socket, and it is started whenever it is needed. With a URL (postgresql://USER@HOST/DATABASE), the
+    tables go into the schema 'cwlbalsam' there. `-` asks for the URL, or reads it from standard input: other users of
+    this host can see command lines, so a URL with a password belongs there, or its password into ~/.pgpass.
 
     \b
     Examples:
@@ -63,7 +63,7 @@ def use(engine: str, url: str, listen: str) -> None:
 
 @command.command("status")
 def status() -> None:
-    """Show the engine, its place and size, its server, and the number of runs."""
+    """Show where runs are kept, and how many."""
     from cwlbalsam.service.stores import view_store
 
     view = view_store(find_home())
@@ -77,7 +77,7 @@ def status() -> None:
 
 @command.command("stop")
 def stop() -> None:
-    """Stop the private server; whatever needs it starts it again."""
+    """Stop the private server. Whatever needs it starts it again."""
     from cwlbalsam.service.stores import stop_server
 
     _tell("stopped" if stop_server(find_home()) else "it was not up")
@@ -94,9 +94,10 @@ def start() -> None:
 @command.command("backup")
 @click.argument("file", type=click.Path(path_type=Path), required=False)
 def backup(file: Path | None) -> None:
-    """Write a copy of the store to FILE (default: cwlbalsam-DATE.db), while runs may go on.
+    """Write a copy of the store to FILE.
 
-    It is a SQLite file, also if the store is on PostgreSQL. Job directories are not in it.
+    Runs may go on meanwhile. Without FILE it is cwlbalsam-DATE.db here. The copy is a SQLite file, also if the store is
+    on PostgreSQL. Job directories are not in it.
     """
     from cwlbalsam.service.stores import back_up
 
@@ -109,7 +110,7 @@ def backup(file: Path | None) -> None:
 @click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def restore(file: Path, yes: bool) -> None:
-    """Replace all that the store holds by a copy that `backup` has made."""
+    """Replace all that is kept by a backup."""
     from cwlbalsam.service import stores
 
     if not yes:

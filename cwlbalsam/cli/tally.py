@@ -35,11 +35,12 @@ class Count:
 
 @dataclass
 class Tally:
-    """steps: in the order in which they became known."""
+    """steps: in the order in which they became known. stopping: no other job will start."""
 
     started: float
     steps: dict[str, Count] = field(default_factory=dict)
     whole: Count = field(default_factory=Count)
+    stopping: bool = False
     _running: set[int] = field(default_factory=set)
     _kept: int = 0
     _marks: deque[tuple[float, int]] = field(default_factory=deque)  # time, jobs ended by then
@@ -83,10 +84,10 @@ class Tally:
         return (self.whole.ended - self._kept - before) / (now - since) if now > since else 0.0
 
     def rest(self, now: float) -> float | None:
-        """Seconds until the jobs known now have ended, if they go on as they did; None if none has ended yet."""
+        """Seconds until the jobs known now have ended, if they go on as they did; None if that cannot be told."""
         rate = self.rate(now)
         left = self.whole.total - self.whole.ended
-        return left / rate if rate else None
+        return left / rate if rate and not self.stopping else None
 
     def _counts(self, name: str) -> tuple[Count, Count]:
         step = step_of(name)

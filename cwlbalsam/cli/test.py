@@ -22,11 +22,13 @@ SLOTS_PER_CORE = 3  # tests wait much: for processes, for files, some sleep
 @click.option(
     "-n", "--names", metavar="TESTS", default="", help="Only these: ids, patterns, numbers, ranges (1-10,13)."
 )
-@click.option("--tags", default="", help="Only tests with one of these tags.")
+@click.option("--tags", metavar="TAGS", default="", help="Only tests with one of these tags.")
 @click.option("--exclude", metavar="TESTS", default="", help="Not these; as for -n.")
 @click.option("--exclude-tags", metavar="TAGS", default="", help="No test with one of these tags.")
 @click.option("--list", "only_list", is_flag=True, help="List the tests and stop.")
-@click.option("-j", "--parallel", "slots", type=click.IntRange(1), default=None, help="Tests at the same time.")
+@click.option(
+    "-j", "--parallel", "slots", type=click.IntRange(1), default=None, metavar="N", help="Tests at the same time."
+)
 @click.option("--timeout", type=click.FloatRange(0, min_open=True), default=600.0, show_default=True, metavar="SECONDS")
 @click.option("--tool", metavar="COMMAND", default="", help="Run each test by this cwl-runner, not by cwlbalsam.")
 @click.option("--docker", "engine", flag_value="docker", help="Use Docker.")
@@ -62,6 +64,11 @@ def command(  # noqa: PLR0913, PLR0917 (one parameter an option)
 
     Exit code 1 if a test fails. A test that needs what is not supported (exit code 33) is listed, but does not fail,
     unless it is tagged `required` or has no tags.
+
+    \b
+    cwlbalsam test suite.yaml
+    cwlbalsam test suite.yaml --tags scatter --exclude 'slow_*' -j 4 --junit-xml results.xml
+    cwlbalsam test suite.yaml -n 1-10,sum_of_rows --verbose
     """
     tests = load_suite(suite)
     chosen = choose_tests(tests, names=names, tags=tags, without_names=exclude, without_tags=exclude_tags)

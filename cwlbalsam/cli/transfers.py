@@ -14,7 +14,13 @@ RUNS = 20
 
 @click.group("transfers")
 def command() -> None:
-    """Show what was brought from site to site."""
+    """Show what was brought from site to site.
+
+    \b
+    Examples:
+      cwlbalsam transfers ls
+      cwlbalsam transfers ls 0199e6a2-4c1f --files
+    """
 
 
 @command.command("ls")
@@ -22,7 +28,10 @@ def command() -> None:
 @click.option("--files", is_flag=True, help="List the files, too.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def list_transfers(run: str, files: bool, as_json: bool) -> None:
-    """List the transfers of RUN, or of the latest runs: files, bytes, rate, protocol, attempt."""
+    """List the transfers of RUN, or of the latest runs.
+
+    Each line is a batch of files: their size, the time taken, the protocol and what went wrong.
+    """
     from cwlbalsam.service.home import find_home
     from cwlbalsam.service.transfer_log import transfers_of
     from cwlbalsam.store import open_store
@@ -53,5 +62,7 @@ def list_transfers(run: str, files: bool, as_json: bool) -> None:
             )
             if files:
                 rows += [["", "", plain(target), *[""] * 7] for _, target in ended.arrived]
+    if not rows:
+        return click.echo("nothing was transferred", err=True)
     header = ["RUN", "STARTED", "WAY", "PROTOCOL", "FILES ", "SIZE ", "TIME ", "RATE ", "ATTEMPT ", "TROUBLE"]
     return print_table(header, rows)

@@ -179,10 +179,10 @@ def outputs_of(jobs: Mapping[int, StoredJob], edges: Iterable[tuple[int, int]]) 
         values = known[number]
         if port not in values and job.kind == "gather":
             above = [jobs[one] for one in sorted(parents.get(number, []))]
-            made = [one.id for one in above if one.name.startswith(f"{job.name}[") and one.kind != "loop"]
-            if not made and not any(one.kind == "scatter" for one in above):
+            calls = [one.id for one in above if one.name.startswith(f"{job.name}[") and one.kind != "loop"]
+            if not calls and not any(one.kind == "scatter" for one in above):
                 raise LookupError(number)
-            values[port] = pack_array([lookup(one, port) for one in made])
+            values[port] = pack_array([lookup(one, port) for one in calls])
         return values.get(port, NULL)
 
     return lookup

@@ -1,13 +1,16 @@
+import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
 
 from cwlbalsam import __version__
 from cwlbalsam.cli import ls
 from cwlbalsam.cli.guard import guarded
-from cwlbalsam.cli.main import COMMANDS, run_cli
+from cwlbalsam.cli.main import COMMANDS, cli, run_cli
 from cwlbalsam.errors import DocumentError, Problem, UnsupportedError
 
 START = [sys.executable, "-c", "from cwlbalsam.cli.main import main; main()"]
@@ -28,6 +31,25 @@ def test_help_lists_every_command_and_imports_none(capsys: pytest.CaptureFixture
         "assert not [name for name in sys.modules if name in ('cwlbalsam.cli.run', 'sqlite3', 'asyncio', 'cwltool')]"
     )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+def every_command() -> Iterator[tuple[str, click.Command]]:
+    for name in COMMANDS:
+        command = cli.get_command(click.Context(cli), name)
+        assert command is not None
+        yield name, command
+        if isinstance(command, click.Group):
+            yield from ((f"{name} {sub}", found) for sub, found in command.commands.items())
+
+
+def test_help_can_be_read() -> None:
+    for name, command in every_command():
+        text = command.get_help(click.Context(command, info_name=name))
+        assert not re.search(r"(FLOAT|INTEGER) RANGE", text), name
+        if " " in name:
+            assert not command.get_short_help_str(70).endswith("..."), name
+        elif name != "agent":
+            assert f"  cwlbalsam {name} " in text or f"  cwlbalsam {name}\n" in text, f"{name} shows no example"
 
 
 def test_version_names_the_program(capsys: pytest.CaptureFixture[str]) -> None:

@@ -78,6 +78,12 @@ def test_an_interrupt_says_what_is_waited_for(capsys: pytest.CaptureFixture[str]
     ]
 
 
+@pytest.mark.parametrize("status", ["interrupted", "killed", "finished"])
+def test_a_run_that_was_stopped_tells_how_to_go_on_with_it(status: str, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = lines_of([RunStarted(RUN, "m"), RunEnded(RUN, status, 9.0)], capsys)
+    assert ("cwlbalsam resume 0199e6a2-0001" in lines[-1]) == (status != "finished")
+
+
 def drawn(tally: Tally, height: int) -> str:
     console = Console(file=io.StringIO(), width=100, height=height, force_terminal=False)
     console.print(render(tally, height, 10.0))

@@ -38,6 +38,15 @@ def test_what_a_resumed_run_has_from_before_is_done_but_no_sign_of_speed() -> No
     assert tally.whole.done == 100 and tally.rest(10.0) == 10.0
 
 
+def test_of_a_run_that_stops_nobody_knows_the_rest() -> None:
+    tally = Tally(0.0)
+    tally.add(JobsAdded(2, {"s": 2}))
+    tally.end(JobEnded("s[0]", 0, "done"), 5.0)
+    assert tally.rest(5.0) == 5.0
+    tally.stopping = True
+    assert tally.rest(5.0) is None
+
+
 def test_one_job_in_a_long_time_still_has_a_rate() -> None:
     tally = Tally(0.0)
     tally.add(JobsAdded(2, {"s": 2}))
