@@ -12,7 +12,6 @@ import click
 from cwlbalsam.cli.tables import duration, plain, plain_lines
 from cwlbalsam.cli.tally import GOOD, Tally
 from cwlbalsam.cli.transfer_lines import TransferLines
-from cwlbalsam.errors import Problem
 from cwlbalsam.executor.events import (
     Event,
     Interrupted,
@@ -83,7 +82,7 @@ class Progress(AbstractContextManager["Progress"]):
             case JobKept():
                 self.tally.keep(event)
             case Warned():
-                self.warn(event.problem)
+                self.warn(event)
             case Interrupted():
                 self.tally.stopping = True
                 self.tell(interrupted_text(self.tally.whole.running, event.draining), True)
@@ -150,8 +149,10 @@ class Progress(AbstractContextManager["Progress"]):
         """What the user may type for the run."""
         return short_run_id(self.run)
 
-    def warn(self, problem: Problem) -> None:
-        self.tell(f"warning: {plain_lines(str(problem))}", self.options.warnings)
+    def warn(self, event: Warned) -> None:
+        word = "note" if event.note else "warning"
+        wanted = self.options.warnings and not (event.note and self.options.quiet)
+        self.tell(f"{word}: {plain_lines(str(event.problem))}", wanted)
 
     def tell(self, text: str, wanted: bool) -> None:
         if not wanted or not text:

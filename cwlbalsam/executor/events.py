@@ -82,7 +82,10 @@ class TransferEnded(Struct, frozen=True):
 
 
 class Warned(Struct, frozen=True):
+    """note: it tells what happens, and nothing has to be mended."""
+
     problem: Problem
+    note: bool = False
 
 
 class Interrupted(Struct, frozen=True):

@@ -1,6 +1,7 @@
 """The places of one run, made of the sites that its steps go to."""
 
 import asyncio
+import re
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -29,6 +30,9 @@ from cwlbalsam.service.run_sites import RunSites, sites_home_of
 from cwlbalsam.service.site_scratch import owner_of
 from cwlbalsam.service.site_software import Needs
 from cwlbalsam.sites.site import Site
+
+NEWS = re.compile(r"(site \S+: )?pilot \S+: ")
+"""What is told of a pilot that does well; else it is "pilot 17 has ...", or "no pilot"."""
 
 
 class RunPlaces(Struct, frozen=True, kw_only=True):
@@ -60,7 +64,7 @@ class RunPlaces(Struct, frozen=True, kw_only=True):
         return Place(site.name, pool, shares=not site.host)
 
     def _tell(self, text: str) -> None:
-        self.reporter.report(Warned(Problem("", text)))
+        self.reporter.report(Warned(Problem("", text), note=bool(NEWS.match(text))))
 
     def _opening(self, site: Site, settings: Settings) -> OpenRun:
         if not site.host:

@@ -245,4 +245,6 @@ def remove_run(store: Store, home: Home, run: RunRecord, force: bool = False) ->
         if found == "alive" and kill_run(store, run) == "ending":
             raise UserError(f"run {short_run_id(run.id)} has not ended yet; nothing was removed")
     remove_tree(str(home.run_directory(run.id)), ignore_errors=False)
+    if Path(run.directory).name.endswith(run.id):  # at a site, or where --tmpdir-prefix said
+        remove_tree(run.directory, ignore_errors=False)
     store.remove_run(run.id)

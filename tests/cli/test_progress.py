@@ -8,7 +8,8 @@ from rich.console import Console
 from cwlbalsam.cli.live import chosen_steps, render
 from cwlbalsam.cli.progress import LINES_IN_FULL, Progress
 from cwlbalsam.cli.tally import Tally
-from cwlbalsam.executor.events import Event, Interrupted, JobEnded, JobsAdded, JobStarted, RunEnded, RunStarted
+from cwlbalsam.errors import Problem
+from cwlbalsam.executor.events import Event, Interrupted, JobEnded, JobsAdded, JobStarted, RunEnded, RunStarted, Warned
 from cwlbalsam.service.options import RunOptions
 
 RUN = "0199e6a2-0001-7000-8000-000000000000"
@@ -82,6 +83,12 @@ def test_an_interrupt_says_what_is_waited_for(capsys: pytest.CaptureFixture[str]
 def test_a_run_that_was_stopped_tells_how_to_go_on_with_it(status: str, capsys: pytest.CaptureFixture[str]) -> None:
     lines = lines_of([RunStarted(RUN, "m"), RunEnded(RUN, status, 9.0)], capsys)
     assert ("cwlbalsam resume 0199e6a2-0001" in lines[-1]) == (status != "finished")
+
+
+def test_news_of_a_site_is_no_warning(capsys: pytest.CaptureFixture[str]) -> None:
+    events = [Warned(Problem("", "pilot 7: started after 2 s"), note=True), Warned(Problem("", "no pilot: refused"))]
+    assert lines_of(events, capsys) == ["note: pilot 7: started after 2 s", "warning: no pilot: refused"]
+    assert lines_of(events, capsys, quiet=True) == ["warning: no pilot: refused"]
 
 
 def drawn(tally: Tally, height: int) -> str:

@@ -40,9 +40,17 @@ def store(home: Home) -> Iterator[Store]:
     made.close()
 
 
-def add_run(store: Store, home: Home, run_id: str, pid: int = NOBODY, host: str = "", created: float = 0.0) -> None:
-    directory = home.run_directory(run_id)
-    home.jobs_directory(run_id).mkdir(parents=True)
+def add_run(
+    store: Store,
+    home: Home,
+    run_id: str,
+    pid: int = NOBODY,
+    host: str = "",
+    created: float = 0.0,
+    at: Path | None = None,
+) -> None:
+    directory = at or home.run_directory(run_id)
+    (directory / "jobs").mkdir(parents=True)
     record = RunRecord(
         id=run_id,
         name="mosaic",
@@ -223,6 +231,15 @@ def test_rm_never_follows_a_run_folder_that_is_a_link(store: Store, home: Home, 
     home.run_directory(DONE).symlink_to(moved)
     assert call("rm", DONE).exit_code == 0
     assert moved.exists()
+
+
+def test_rm_removes_the_folder_that_a_run_has_in_the_work_directory_of_a_site(
+    store: Store, home: Home, tmp_path: Path
+) -> None:
+    add_run(store, home, DONE, at=tmp_path / "work/runs" / DONE)
+    add_run(store, home, FAILED, at=tmp_path / "work/mine")
+    assert call("rm", DONE, FAILED).exit_code == 0
+    assert list(tmp_path.glob("work/**/jobs")) == [tmp_path / "work/mine/jobs"]  # who knows what else is there
 
 
 def test_rm_refuses_a_running_run_unless_forced(store: Store, home: Home) -> None:
