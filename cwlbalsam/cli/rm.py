@@ -27,7 +27,8 @@ def command(
     """Remove runs: their records and their job directories; or results that were kept for --reuse.
 
     Files in the output directories of runs are yours and stay. With both --all-finished and --older-than, runs that
-    finished well and longer ago.
+    finished well and longer ago. What was learned from a run of how long tools take goes with it: `cwlbalsam models
+    export`, and `import`, keep that. What it has left at sites that ssh reaches is removed by `cwlbalsam site gc`.
 
     \b
     Examples:

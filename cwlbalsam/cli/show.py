@@ -63,7 +63,7 @@ def as_tree(record: RunRecord, view: RunView, jobs: list[StoredJob], list_jobs: 
 def print_summary(record: RunRecord, view: RunView) -> None:
     lines = {
         "run": record.id,
-        "name": record.name,
+        "name": view.name,
         "document": record.document,
         "status": view.status,
         "started": when(record.created),

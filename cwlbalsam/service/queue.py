@@ -25,12 +25,12 @@ from cwlbalsam.jobs.model import RunRecord, State
 from cwlbalsam.jobs.states import FINAL
 from cwlbalsam.service.home import Home
 from cwlbalsam.service.queue_checks import check_commands
+from cwlbalsam.service.runs import QUEUES
 from cwlbalsam.store import Store, StoredJob, open_store
 from cwlbalsam.store.mailbox import Mailbox
 
 HERE = "local"
 """The queue of this machine."""
-DOCUMENT = "cwlbalsam://queue/"
 FIRST_ID = 101
 LIVE = ("running", "interrupted")
 WAIT_POLL_SECONDS = 0.1
@@ -59,7 +59,7 @@ class Queue(Struct, frozen=True):
 
     @property
     def document(self) -> str:
-        return DOCUMENT + (self.site or HERE)
+        return QUEUES + (self.site or HERE)
 
     @property
     def box(self) -> Mailbox:
@@ -168,7 +168,7 @@ def find_jobs(home: Home, numbers: Collection[int]) -> list[QueuedJob]:
     pending = {job.id: _pending(queue, job) for queue in queues(home) for job in queue.pending()}
     found = []
     with contextlib.closing(open_store(home.path)) as store:
-        runs = [run for run in store.runs() if run.document.startswith(DOCUMENT)]
+        runs = [run for run in store.runs() if run.document.startswith(QUEUES)]
         for run in runs if len(numbers) > FEW else ():
             pending |= {job.id: _queued(run, job) for job in store.jobs(run.id) if job.kind == "job"}
         for number in numbers:
@@ -191,7 +191,7 @@ def list_jobs(home: Home, *, everything: bool = False) -> list[QueuedJob]:
     states = set(State) if everything else set(State) - FINAL
     with contextlib.closing(open_store(home.path)) as store:
         for run in store.runs(0, () if everything else LIVE):
-            if run.document.startswith(DOCUMENT):
+            if run.document.startswith(QUEUES):
                 jobs = store.jobs(run.id, states)
                 found |= {job.id: _queued(run, job) for job in jobs if job.kind == "job"}
     return [found[number] for number in sorted(found)]
@@ -202,7 +202,7 @@ def _pending(queue: Queue, job: NewJob) -> QueuedJob:
 
 
 def _queued(run: RunRecord, job: StoredJob) -> QueuedJob:
-    site = run.document.removeprefix(DOCUMENT)
+    site = run.document.removeprefix(QUEUES)
     return QueuedJob(id=job.id, name=job.name, site="" if site == HERE else site, run=run, job=job)
 
 

@@ -32,6 +32,10 @@ FAILED_STATES = frozenset({State.FAILED, State.RUN_ERROR, State.RUN_TIMEOUT})
 Liveness = Literal["alive", "gone", "elsewhere"]
 
 
+QUEUES = "cwlbalsam://queue/"
+"""How the documents of queues begin; their sites follow."""
+
+
 class RunView(Struct, kw_only=True):
     """A run as people see it. status: the record's, or "lost": it should be running, but its process is gone."""
 
@@ -94,11 +98,16 @@ def stored_program(store: Store, run: RunRecord) -> Program | None:
         return None
 
 
+def name_of(run: RunRecord) -> str:
+    """A queue's run has the name of its site alone."""
+    return f"qsub at {run.name}" if run.document.startswith(QUEUES) else run.name
+
+
 def view_run(store: Store, run: RunRecord) -> RunView:
     counts = store.counts(run.id, "job")
     return RunView(
         id=run.id,
-        name=run.name,
+        name=name_of(run),
         status="lost" if run.status == "running" and liveness(run) == "gone" else run.status,
         created=run.created,
         seconds=max(0.0, (run.ended or time.time()) - run.created),

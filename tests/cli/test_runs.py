@@ -48,13 +48,15 @@ def add_run(
     host: str = "",
     created: float = 0.0,
     at: Path | None = None,
+    document: str = "/w/mosaic.cwl",
+    name: str = "mosaic",
 ) -> None:
     directory = at or home.run_directory(run_id)
     (directory / "jobs").mkdir(parents=True)
     record = RunRecord(
         id=run_id,
-        name="mosaic",
-        document="/w/mosaic.cwl",
+        name=name,
+        document=document,
         program="digest",
         created=created or time.time(),
         directory=str(directory),
@@ -231,6 +233,12 @@ def test_rm_never_follows_a_run_folder_that_is_a_link(store: Store, home: Home, 
     home.run_directory(DONE).symlink_to(moved)
     assert call("rm", DONE).exit_code == 0
     assert moved.exists()
+
+
+def test_a_queue_is_told_from_a_workflow(store: Store, home: Home) -> None:
+    add_run(store, home, DONE, document="cwlbalsam://queue/cluster", name="cluster")
+    assert "0199e6a2-0001  qsub at cluster  " in call("ls").stdout
+    assert "name:     qsub at cluster\n" in call("show", DONE).stdout
 
 
 def test_rm_removes_the_folder_that_a_run_has_in_the_work_directory_of_a_site(
