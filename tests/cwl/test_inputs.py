@@ -23,6 +23,8 @@ def server() -> Iterator[tuple[str, list[str]]]:
             asked.append(self.path)
             found = self.path.startswith("/data")
             self.send_response(200 if found else 404)
+            if self.path.endswith("/cut"):
+                self.send_header("Content-Length", "10")
             self.end_headers()
             self.wfile.write(b"remote" if found else b"")
 
@@ -53,6 +55,12 @@ def test_remote_files_are_fetched_once_and_then_are_local(tmp_path: Path, server
     assert asked == ["/data/a%20b.txt?version=2"]
     with pytest.raises(JobError, match=r"cannot download .*404"):
         bind(tmp_path, {"class": "File", "location": f"{url}/no"})
+
+
+def test_a_download_that_is_cut_leaves_no_file(tmp_path: Path, server: tuple[str, list[str]]):
+    for _ in range(2):
+        with pytest.raises(JobError, match="connection closed 4 bytes before the end"):
+            bind(tmp_path, {"class": "File", "location": f"{server[0]}/data/cut"})
 
 
 def test_binding_fills_in_names_and_sizes_and_leaves_no_paths(tmp_path: Path):
