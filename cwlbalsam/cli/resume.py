@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from cwlbalsam.cli.output import print_outputs
+from cwlbalsam.cli.tables import Folder
 from cwlbalsam.service.home import find_home
 
 
@@ -16,7 +17,7 @@ from cwlbalsam.service.home import find_home
 @click.option("--ram", type=click.FloatRange(0), metavar="MIB", help="Memory to use at most.")
 @click.option("--retries", type=click.IntRange(0), metavar="N", help="Attempts of a job beyond its first.")
 @click.option("--on-error", type=click.Choice(["stop", "continue"]), help="After a failed step.")
-@click.option("--outdir", metavar="DIR", help="Where outputs go.")
+@click.option("--outdir", type=Folder(), metavar="DIR", help="Where outputs go.")
 @click.option("--quiet", is_flag=True, help="Only tell of failures.")
 def command(run: str, document: str, quiet: bool, **given: Any) -> None:
     """Go on with RUN, which was interrupted, failed or lost its coordinator.

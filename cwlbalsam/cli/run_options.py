@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from cwlbalsam.cli.tables import Span
+from cwlbalsam.cli.tables import Folder, Span
 from cwlbalsam.service.options import NO_ENGINE, RunOptions
 
 ACTIONS = ("validate", "print_dot", "pack", "make_template", "print_deps", "print_input_deps", "tool_help")
@@ -84,7 +84,7 @@ def _split(_: click.Context, __: click.Parameter, value: str) -> tuple[str, ...]
 
 MOVE_OUTPUTS = "Move outputs to DIR; input files that are among them are linked there. (the default)"
 FILES = [
-    _option("--outdir", default=".", metavar="DIR", help="Where outputs go. [default: the current directory]"),
+    _option("--outdir", default=".", type=Folder(), metavar="DIR", help="Where outputs go. [default: here]"),
     _option("--basedir", default="", metavar="DIR", help="What paths in arguments are relative to."),
     _option("--tmpdir-prefix", default="", metavar="PREFIX", help="First part of the paths of temporary directories."),
     _option("--log-dir", default="", metavar="DIR", help="Keep what the jobs print in files here."),

@@ -72,3 +72,14 @@ class Span(click.ParamType[float]):
         if match is None:
             self.fail(f"'{value}' is not a length of time such as 90s, 15m, 12h, 30d or 4w.", param, ctx)
         return float(match[1]) * UNITS[match[2]]
+
+
+class Folder(click.ParamType[str]):
+    """A directory of this machine, whether it is there or not."""
+
+    name = "directory"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if "://" in str(value):
+            self.fail(f"'{value}' is an address: name a directory of this machine.", param, ctx)
+        return str(value)

@@ -179,3 +179,11 @@ outputs:
     assert json.loads(capfdbinary.readouterr().out)["said"]["size"] == 6
     assert main(["--target", "said", "wf.cwl", "--word", "again!"]) == 0
     assert set(json.loads(capfdbinary.readouterr().out)) == {"said"}
+
+
+def test_outputs_go_to_no_address(workplace: Path) -> None:
+    before = set(workplace.iterdir())
+    result = invoke("--outdir", "s3://bucket/out", "tool.cwl", "--word", "x")
+    assert result.exit_code == 2
+    assert "'s3://bucket/out' is an address" in result.output
+    assert set(workplace.iterdir()) == before
