@@ -1,5 +1,6 @@
 """What a batch consists of: its items' files, numbered, and how they become its items again at the target."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -11,6 +12,9 @@ Count = Annotated[int, msgspec.Meta(ge=0)]
 Mode = Annotated[int, msgspec.Meta(ge=0, le=0o777)]
 Member = tuple[str, Literal["file", "directory", "link"], Count, int, Mode, str]
 """Of a directory: relative path, kind, size, mtime in nanoseconds, mode, text of a link."""
+
+MOST_LINKS = 40
+"""That Linux follows in one path."""
 
 
 class Found(Struct, frozen=True):
@@ -85,8 +89,11 @@ def _directory(manifest: Manifest, item: Item, found: Found) -> Entry:
     if found.members is None:
         raise TransferError(Trouble.UNFIT, f"{item.source}: its members cannot be listed from here")
     members = []
+    links = {path: text for path, kind, _, _, _, text in found.members if kind == "link"}
+    folders = {"", *(path for path, kind, *_ in found.members if kind == "directory")} - links.keys()
     for path, kind, size, mtime, mode, text in found.members:
-        if _leads_out(path) or (kind == "link" and _leads_out(f"{path}/../{text}")):
+        above, _, base = path.rpartition("/")
+        if above not in folders or base in ("", ".", "..") or _leads_out(path, links):
             raise TransferError(Trouble.OTHER, f"{item.source}: its site names a member that is not in it: {path!r}")
         name = ""
         if kind == "file":
@@ -103,15 +110,29 @@ def _add(manifest: Manifest, path: str, size: int | None, holes: bool = False) -
     return name
 
 
-def _leads_out(path: str) -> bool:
-    """Whether a relative path is none, or leaves the folder that it starts in."""
-    depth = 0
+def _leads_out(path: str, links: Mapping[str, str]) -> bool:
+    """Whether a path is none, never ends, or leaves the folder that it starts in. links: their texts by path; they are
+    followed."""
     if not path or path.startswith("/") or "\0" in path:
         return True
-    for part in path.split("/"):
-        depth += {"..": -1, ".": 0, "": 0}.get(part, 1)
-        if depth < 0:
+    at: list[str] = []
+    followed = 0
+    left = path.split("/")[::-1]
+    while left:
+        part = left.pop()
+        if part == ".." and not at:
             return True
+        if part == "..":
+            at.pop()
+        elif part not in (".", ""):
+            at.append(part)
+            text = links.get("/".join(at))
+            if text is not None:
+                followed += 1
+                if text.startswith("/") or followed > MOST_LINKS:
+                    return True
+                at.pop()
+                left += text.split("/")[::-1]
     return False
 
 

@@ -1,6 +1,9 @@
 """What sites and tools say, which may be anything."""
 
+import hashlib
 import json
+import os
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +15,7 @@ from cwlbalsam.sites.transfers.base import Endpoint, Item, Load, Parcel, Ssh, Tr
 from cwlbalsam.sites.transfers.failures import MESSAGE_LENGTH, classify, message_of
 from cwlbalsam.sites.transfers.hand import convert, parse_answer
 from cwlbalsam.sites.transfers.manifest import Found, make_manifest
+from cwlbalsam.sites.transfers.remote import arrivals
 from cwlbalsam.sites.transfers.ssh import options, remote_command, scp_place
 
 HOME = Endpoint(site="home", root="/home/me", local=True)
@@ -93,6 +97,55 @@ def test_no_member_of_a_directory_leads_out_of_it(path: str, kind: Any, text: st
         assert inside.startswith("/t/d")
         if kind == "link":
             assert posixpath.normpath(f"/t/d/{posixpath.dirname(path)}/{text}").startswith("/t/d")
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        [("d", "link", "."), ("d/x", "file", "")],
+        [("d", "directory", ""), ("d/up", "link", ".."), ("out", "link", "d/up/..")],
+        [("d", "directory", ""), ("d/up", "link", ".."), ("d/up/x", "file", "")],
+        [("a", "link", "b"), ("b", "link", "a")],
+        [("none/x", "file", "")],
+        [("d", "directory", ""), ("d/", "file", "")],
+    ],
+)
+def test_members_lead_out_by_no_link_among_them(members: list[tuple[str, Any, str]]) -> None:
+    item = Item(source="/s/d", target="/t/d", kind="directory")
+    told = [(path, kind, 0, 0, 0o755, text) for path, kind, text in members]
+    manifest = make_manifest([item], [Found(size=0, mtime=0, mode=0o755, members=told)])
+    assert manifest.results[0].trouble is Trouble.OTHER
+
+
+def test_links_among_members_stay() -> None:
+    item = Item(source="/s/d", target="/t/d", kind="directory")
+    told: list[Any] = [
+        ("bin", "link", 0, 0, 0, "now/bin"),
+        ("now", "link", 0, 0, 0, "v/1"),
+        ("v", "directory", 0, 0, 0o755, ""),
+        ("v/1", "directory", 0, 0, 0o755, ""),
+        ("v/1/bin", "directory", 0, 0, 0o755, ""),
+        ("v/1/bin/x", "link", 0, 0, 0, "../../1/bin"),
+    ]
+    assert make_manifest([item], [Found(size=0, mtime=0, mode=0o755, members=told)]).entries
+
+
+@pytest.mark.parametrize("kind", ["link", "pipe"])
+def test_what_a_site_sends_in_place_of_a_file_is_not_followed(tmp_path: Path, kind: str) -> None:
+    (tmp_path / "mine").write_text("secret")
+    stage = tmp_path / "send"
+    stage.mkdir()
+    if kind == "link":
+        (stage / "0").symlink_to(tmp_path / "mine")
+    else:
+        os.mkfifo(stage / "0")
+    sha1 = "sha1$" + hashlib.sha1(b"secret").hexdigest()
+    entry = {"target": str(tmp_path / "to"), "size": None, "mtime": None, "mode": None, "sha1": sha1, "name": "0"}
+    tree = {**entry, "target": str(tmp_path / "tree"), "members": [["x", "file", 6, 0, 0o644, "", "0"]]}
+    answers = arrivals.place(str(stage), [tree, entry], True)
+    assert [(trouble, "no plain file" in message) for trouble, message, _ in answers] == [("corrupt", True)] * 2
+    assert not os.path.lexists(tmp_path / "to")
+    assert not (tmp_path / "tree").exists()
 
 
 def test_words_reach_a_remote_command_as_they_are() -> None:

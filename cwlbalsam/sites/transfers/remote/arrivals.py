@@ -7,6 +7,7 @@ import fcntl
 import hashlib
 import os
 import shutil
+import stat
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -99,7 +100,7 @@ def _placed(folder: str, entry: dict[str, Any], own: bool, folders: set[str]) ->
             _build(folder, entry, own, folders)
             return "", "", ""
         arrived = os.path.join(folder, entry["name"])
-        sha1 = _verified(arrived, entry["size"], entry["sha1"])
+        sha1 = _verified(arrived, entry["size"], entry["sha1"], own)
         _dress(arrived, entry["mode"], entry["mtime"], own)
         _rename(arrived, entry["target"], folders)
         return "", "", sha1
@@ -110,11 +111,15 @@ def _placed(folder: str, entry: dict[str, Any], own: bool, folders: set[str]) ->
         return trouble, message, ""
 
 
-def _verified(path: str, size: int | None, sha1: str) -> str:
+def _verified(path: str, size: int | None, sha1: str, own: bool) -> str:
+    """A link that a site sends in place of a file would be to a file of ours."""
     try:
-        found = os.stat(path).st_size
+        status = os.lstat(path) if own else os.stat(path)
     except FileNotFoundError:
         raise ValueError("nothing has arrived") from None
+    if not stat.S_ISREG(status.st_mode):
+        raise ValueError("what has arrived is no plain file")
+    found = status.st_size
     if size is not None and found != size:
         raise ValueError(f"{found} bytes have arrived, there should be {size}")
     if not sha1:
@@ -155,7 +160,7 @@ def _build(folder: str, entry: dict[str, Any], own: bool, folders: set[str]) -> 
             os.symlink(text, target)
         else:
             arrived = os.path.join(folder, name)
-            _verified(arrived, size, "")
+            _verified(arrived, size, "", own)
             _dress(arrived, mode, mtime, own)
             os.rename(arrived, target)
     for target, mode, mtime in reversed(inner):
