@@ -62,8 +62,8 @@ def write_plan(folder: Path, plan: KeptPlan) -> None:
 
 
 def read_plan(folder: Path) -> KeptPlan | None:
-    """None if there is none."""
-    with suppress(OSError, msgspec.DecodeError):
+    """None if there is none, or a damaged one."""
+    with suppress(OSError, msgspec.DecodeError, ValueError, RecursionError):
         return msgspec.json.decode((folder / PLAN_FILE).read_bytes(), type=KeptPlan)
     return None
 

@@ -3,6 +3,8 @@
 from collections import Counter
 from pathlib import Path
 
+import pytest
+
 from cwlbalsam.service.kept_plan import (
     Assignment,
     KeptPlan,
@@ -67,3 +69,11 @@ def test_what_is_kept_is_read_again(tmp_path: Path) -> None:
     (tmp_path / "plan.json").write_text("{")
     assert read_plan(tmp_path) is None
     write_plan(tmp_path / "nowhere", plan)  # costs nothing
+
+
+@pytest.mark.parametrize(
+    "text", [b"", b"null", b"\xff", b'{"notes":["\xed\xa0\x80"]}', b'{"x":' + b"[" * 100_000, b'{"a']
+)
+def test_a_damaged_plan_is_none(tmp_path: Path, text: bytes) -> None:
+    (tmp_path / "plan.json").write_bytes(text)
+    assert read_plan(tmp_path) is None
