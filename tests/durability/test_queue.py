@@ -6,6 +6,7 @@ import signal
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -37,7 +38,8 @@ def place(tmp_path: Path) -> Iterator[QueuePlace]:
     place = QueuePlace(tmp_path)
     yield place
     for pid in place.daemons():
-        os.kill(pid, signal.SIGTERM)
+        with suppress(ProcessLookupError):  # it may be ending by itself
+            os.kill(pid, signal.SIGTERM)
     wait_until(lambda: not place.daemons(), 20)
 
 
