@@ -15,7 +15,9 @@ from tests.s3 import KEY_ID, SECRET, Store, serving
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     with serving(tmp_path_factory.mktemp("objects")) as made:
+        s3._client.cache_clear()
         yield made
+        s3._client.cache_clear()  # processes forked by other tests would inherit it
 
 
 @pytest.fixture
