@@ -9,7 +9,7 @@ import click
 
 from cwlbalsam.cli.document_options import document_options, read_options
 from cwlbalsam.cli.output import print_object, print_text
-from cwlbalsam.cli.tables import Span, duration, plain, print_table, size
+from cwlbalsam.cli.tables import Number, Span, duration, plain, print_table, size
 from cwlbalsam.planner.gantt import chart
 from cwlbalsam.planner.improve import Effort
 from cwlbalsam.planner.problem import HOUR
@@ -28,12 +28,10 @@ SHOWN = 20
 )
 @click.option("--site", "rules", multiple=True, metavar="STEP=NAME", help="Where the tools of a step run. Repeatable.")
 @click.option("--sites-file", "site_files", multiple=True, metavar="FILE", help="A further file with sites.")
-@click.option(
-    "--max-node-hours", type=click.FloatRange(min=0), default=math.inf, metavar="N", help="Of all jobs together."
-)
+@click.option("--max-node-hours", type=Number(min=0), default=math.inf, metavar="N", help="Of all jobs together.")
 @click.option(
     "--min-efficiency",
-    type=click.FloatRange(0, 1),
+    type=Number(0, 1),
     default=0.0,
     metavar="F",
     help="Least parallel efficiency of a job.",

@@ -4,6 +4,7 @@ from typing import Any
 
 import click
 
+from cwlbalsam.cli.tables import Number
 from cwlbalsam.errors import EXIT_FAILED
 from cwlbalsam.service.home import find_home
 
@@ -14,8 +15,8 @@ from cwlbalsam.service.home import find_home
 @click.option("--mode", type=click.Choice(["serial", "mpi", "script"]), help="See above.")
 @click.option("--nodes", type=click.IntRange(1), metavar="N", help="So many whole nodes.")
 @click.option("--ranks", "-n", type=click.IntRange(1), metavar="N", help="Ranks of an MPI program, or of a script's.")
-@click.option("--cores", "-c", type=click.FloatRange(0, min_open=True), metavar="N", help="Of each rank. [1]")
-@click.option("--ram", type=click.FloatRange(0), metavar="MIB", help="Memory on each node. [256]")
+@click.option("--cores", "-c", type=Number(0, min_open=True), metavar="N", help="Of each rank. [1]")
+@click.option("--ram", type=Number(0), metavar="MIB", help="Memory on each node. [256]")
 @click.option("--gpus", type=click.IntRange(0), metavar="N", help="Of each rank. [0]")
 @click.option("-t", "--time", "wall", default=None, metavar="TIME", help="At most: 90s, 15m, 2h, 1d or [H:]MM:SS.")
 @click.option("-q", "--queue", default=None, help="Of the batch system.")

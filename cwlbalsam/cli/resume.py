@@ -6,15 +6,15 @@ from typing import Any
 import click
 
 from cwlbalsam.cli.output import print_outputs
-from cwlbalsam.cli.tables import Folder
+from cwlbalsam.cli.tables import Folder, Number
 from cwlbalsam.service.home import find_home
 
 
 @click.command(name="resume")
 @click.argument("run")
 @click.option("--document", default="", metavar="FILE", help="Go on with this edited document.")
-@click.option("--cores", type=click.FloatRange(0), metavar="N", help="Cores to use at most.")
-@click.option("--ram", type=click.FloatRange(0), metavar="MIB", help="Memory to use at most.")
+@click.option("--cores", type=Number(0), metavar="N", help="Cores to use at most.")
+@click.option("--ram", type=Number(0), metavar="MIB", help="Memory to use at most.")
 @click.option("--retries", type=click.IntRange(0), metavar="N", help="Attempts of a job beyond its first.")
 @click.option("--on-error", type=click.Choice(["stop", "continue"]), help="After a failed step.")
 @click.option("--outdir", type=Folder(), metavar="DIR", help="Where outputs go.")

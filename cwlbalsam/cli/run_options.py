@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from cwlbalsam.cli.tables import Folder, Span
+from cwlbalsam.cli.tables import Folder, Number, Span
 from cwlbalsam.service.options import NO_ENGINE, RunOptions
 
 ACTIONS = ("validate", "print_dot", "pack", "make_template", "print_deps", "print_input_deps", "tool_help")
@@ -113,20 +113,18 @@ LIMITS = [
         callback=_split,
         help="Plan which of these sites each job goes to, and follow the plan (`cwlbalsam plan`). `local` is here.",
     ),
-    _option(
-        "--max-node-hours", type=click.FloatRange(min=0), default=math.inf, metavar="N", help="What a plan may spend."
-    ),
+    _option("--max-node-hours", type=Number(min=0), default=math.inf, metavar="N", help="What a plan may spend."),
     _option(
         "--min-efficiency",
-        type=click.FloatRange(0, 1),
+        type=Number(0, 1),
         default=0.0,
         metavar="F",
         help="Least parallel efficiency in a plan.",
     ),
     _option("--deadline", type=Span(), default=math.inf, help="When a plan must have ended, from now: 90m, 2h."),
     _option("--workers", type=click.IntRange(0), default=0, metavar="N", help="Number of worker processes."),
-    _option("--cores", type=click.FloatRange(0), default=0.0, metavar="N", help="Cores to use at most."),
-    _option("--ram", type=click.FloatRange(0), default=0.0, metavar="MIB", help="Memory to use at most."),
+    _option("--cores", type=Number(0), default=0.0, metavar="N", help="Cores to use at most."),
+    _option("--ram", type=Number(0), default=0.0, metavar="MIB", help="Memory to use at most."),
     _option("--parallel-max", type=click.IntRange(0), default=0, metavar="N", help="Jobs at once at most."),
     _option("--on-error", type=click.Choice(["stop", "continue"]), default="stop", help="After a failed step. [stop]"),
     _option(
@@ -134,14 +132,14 @@ LIMITS = [
     ),
     _option(
         "--retry-memory-factor",
-        type=click.FloatRange(1),
+        type=Number(1),
         default=1.0,
         metavar="F",
         help="For the RAM of an attempt after one that was killed, as for lack of memory. [1]",
     ),
     _option(
         "--retry-time-factor",
-        type=click.FloatRange(1),
+        type=Number(1),
         default=1.0,
         metavar="F",
         help="For the time limit of an attempt after one that reached it. [1]",

@@ -8,7 +8,7 @@ import click
 
 from cwlbalsam.cli.document_options import document_options, read_options
 from cwlbalsam.cli.output import print_object
-from cwlbalsam.cli.tables import Span, duration, plain, print_table
+from cwlbalsam.cli.tables import Number, Span, duration, plain, print_table
 from cwlbalsam.errors import UserError
 from cwlbalsam.service.inputs import split_arguments, swap_tool
 from cwlbalsam.service.simulate import Simulation, simulate_log
@@ -48,9 +48,7 @@ COLUMNS = 72
 )
 @click.option("--at", type=Span(), metavar="TIME", help="One instant, so long after the begin of the logs: 12h, 30d.")
 @click.option("--cores", type=click.IntRange(min=1), metavar="N", help="Of a node.  [default: as this machine has]")
-@click.option(
-    "--load", "share", type=click.FloatRange(0.05, 1), default=0.8, show_default=True, metavar="F", help="If made up."
-)
+@click.option("--load", "share", type=Number(0.05, 1), default=0.8, show_default=True, metavar="F", help="If made up.")
 @click.option("--seed", default=0, metavar="N", help="Of all that is drawn.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @document_options

@@ -9,7 +9,7 @@ import click
 import msgspec
 
 from cwlbalsam.cli.output import print_object, print_text
-from cwlbalsam.cli.tables import duration, plain, plain_lines, print_table
+from cwlbalsam.cli.tables import Number, duration, plain, plain_lines, print_table
 from cwlbalsam.errors import EXIT_FAILED
 from cwlbalsam.service.home import find_home
 from cwlbalsam.service.site_files import Seen, add_site, draft, find_sites, look_at, pick_site
@@ -207,7 +207,7 @@ def stop(name: str) -> None:
 @json_option
 @click.option(
     "--wait",
-    type=click.FloatRange(0, min_open=True),
+    type=Number(0, min_open=True),
     default=120.0,
     show_default=True,
     metavar="SECONDS",
@@ -254,7 +254,7 @@ def _tell_finding(finding: "Finding") -> None:
 @sites_option
 @click.option(
     "--days",
-    type=click.FloatRange(0),
+    type=Number(0),
     default=30.0,
     show_default=True,
     metavar="N",

@@ -1,8 +1,10 @@
 """How times, sizes and rows are printed."""
 
+import math
 import re
 import time
 from collections.abc import Sequence
+from typing import Any
 
 import click
 
@@ -83,3 +85,13 @@ class Folder(click.ParamType[str]):
         if "://" in str(value):
             self.fail(f"'{value}' is an address: name a directory of this machine.", param, ctx)
         return str(value)
+
+
+class Number(click.FloatRange):
+    """A number within bounds; click takes what is no number to be within all."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        number = float(super().convert(value, param, ctx))
+        if math.isnan(number):
+            self.fail(f"'{value}' is not a number.", param, ctx)
+        return number

@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 from msgspec.structs import replace
 
+from cwlbalsam.cli.tables import Number
 from cwlbalsam.errors import EXIT_FAILED
 from cwlbalsam.service.suite import Executor, SuiteTest, Verdict, choose_tests, load_suite, run_suite
 from cwlbalsam.service.suite_report import count_by_tag, write_cwltest_reports, write_json
@@ -29,7 +30,7 @@ SLOTS_PER_CORE = 3  # tests wait much: for processes, for files, some sleep
 @click.option(
     "-j", "--parallel", "slots", type=click.IntRange(1), default=None, metavar="N", help="Tests at the same time."
 )
-@click.option("--timeout", type=click.FloatRange(0, min_open=True), default=600.0, show_default=True, metavar="SECONDS")
+@click.option("--timeout", type=Number(0, min_open=True), default=600.0, show_default=True, metavar="SECONDS")
 @click.option("--tool", metavar="COMMAND", default="", help="Run each test by this cwl-runner, not by cwlbalsam.")
 @click.option("--docker", "engine", flag_value="docker", help="Use Docker.")
 @click.option("--podman", "engine", flag_value="podman", help="Use Podman.")

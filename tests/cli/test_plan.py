@@ -103,3 +103,10 @@ def test_a_run_without_a_plan_imports_nothing_of_planning(folder: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stderr.split() == ["cwlbalsam.planner.start_order"]
+
+
+@pytest.mark.parametrize("option", ["--min-efficiency", "--max-node-hours"])
+@pytest.mark.usefixtures("folder")
+def test_what_is_no_number_is_no_limit(option: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert plan(option, "nan") == 2
+    assert "'nan' is not a number" in capsys.readouterr().err
