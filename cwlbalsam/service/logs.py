@@ -31,11 +31,16 @@ class KeepLogs:
             if is_at_site(event.log):
                 self._elsewhere[event.log] = name
             else:
-                shutil.copyfile(event.log, self._folder / name)
+                self._copy(event.log, name)
         if isinstance(event, LogsFetched):
             for location, path in event.logs.items():
-                shutil.copyfile(path, self._folder / self._elsewhere[location])
+                self._copy(path, self._elsewhere[location])
         self._reporter.report(event)
+
+    def _copy(self, log: str, name: str) -> None:
+        """Unless a command has put something else into its place, or nothing."""
+        if Path(log).is_file():
+            shutil.copyfile(log, self._folder / name)
 
 
 def log_tail(path: str, most_bytes: int) -> tuple[str, bool]:
