@@ -1,12 +1,14 @@
 """Logins for sites, at a stand-in for Globus."""
 
 import stat
+import time
 import urllib.parse
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import requests
 from click.testing import CliRunner
 
 from cwlbalsam.cli.main import cli
@@ -70,3 +72,16 @@ def test_a_service_is_asked_for_nothing(globus: GlobusService, monkeypatch: pyte
 def test_a_site_without_globus_needs_no_login(globus: GlobusService) -> None:
     with pytest.raises(UserError, match="nothing of site 'plain' needs a login"):
         log_in("plain")
+
+
+@pytest.mark.usefixtures("globus")
+def test_a_globus_that_cannot_be_reached_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise requests.ConnectionError("no route to host")
+
+    monkeypatch.setenv(globus_login.SECRET, "s3cret")
+    monkeypatch.setattr(requests.Session, "send", refuse)
+    monkeypatch.setattr(time, "sleep", lambda _: None)  # it tries again
+    with pytest.raises(UserError, match="Globus cannot be reached") as caught:
+        log_in()
+    assert "s3cret" not in str(caught.value)

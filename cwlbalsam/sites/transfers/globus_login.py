@@ -33,7 +33,7 @@ def log_in(scopes: Iterable[str] = (), *, flow: "LoginFlowManager | None" = None
 
     flow: how the user is asked; by default a URL is printed and a code is read. Raises UserError.
     """
-    from globus_sdk import GlobusAPIError
+    from globus_sdk import GlobusAPIError, NetworkError
     from globus_sdk.gare import GlobusAuthorizationParameters
     from globus_sdk.login_flows import CommandLineLoginFlowEOFError
 
@@ -45,6 +45,8 @@ def log_in(scopes: Iterable[str] = (), *, flow: "LoginFlowManager | None" = None
         raise UserError("Globus wants a code, and nobody can be asked here", hint="log in from a terminal") from None
     except GlobusAPIError as error:
         raise UserError(f"Globus refuses the login: {error.message}", hint=f"check {ID} and {SECRET}") from error
+    except NetworkError as error:
+        raise UserError(f"Globus cannot be reached: {error}", hint="is this machine on the network?") from error
     finally:
         client.close()
         app.close()
