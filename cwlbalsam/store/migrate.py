@@ -10,6 +10,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, create_engine, event, text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -42,13 +43,19 @@ def create(path: Path) -> None:
 
 
 def upgrade(path: Path) -> None:
-    """Brings an older store up to date in one transaction, after a copy was put beside it."""
+    """Brings an older store up to date in one transaction, after a copy was put beside it.
+
+    Raises sqlite3.DatabaseError for a store that is not as its version was.
+    """
     source, copy = sqlite3.connect(path), sqlite3.connect(path.with_name(f"{path.name}.before-upgrade"))
     source.backup(copy)
     source.close()
     copy.close()
-    with begin_sqlite(path) as begun:
-        _upgrade(begun)
+    try:
+        with begin_sqlite(path) as begun:
+            _upgrade(begun)
+    except DBAPIError as error:
+        raise error.orig or error from error
 
 
 def run_migrations(connection: Connection) -> None:

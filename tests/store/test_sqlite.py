@@ -105,6 +105,16 @@ def test_the_tables_that_nobody_wrote_go_and_all_else_stays(tmp_path: Path) -> N
     ]
 
 
+def test_an_older_store_that_lacks_a_table_is_the_users_to_mend(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "store.db")) as connection:
+        connection.executescript(
+            "CREATE TABLE alembic_version (version_num TEXT); INSERT INTO alembic_version VALUES ('0003');"
+            "PRAGMA user_version = 3"
+        )
+    with pytest.raises(UserError, match="no such table: replicas"):
+        open_store(tmp_path)
+
+
 def test_a_store_that_could_not_be_made_leaves_no_trace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     broken = tmp_path / "broken.sql"
     broken.write_text(f"{store.SCHEMA.read_text()}CREATE TABLE runs (again TEXT);")
