@@ -12,6 +12,7 @@ MARK = "cwlbalsam-finds"
 _FIND = f"""
 find_software() {{
     for each; do
+        case $each in -*) continue;; esac
         if {{ command -v "$each" || command -v "${{each,,}}"; }} > /dev/null 2>&1; then
             echo "{MARK} program $each"
             continue

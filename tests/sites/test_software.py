@@ -38,7 +38,7 @@ def answer(site: Site, *packages: str) -> Found | None:
 @pytest.mark.usefixtures("ask")
 def test_a_machine_tells_its_programs_and_its_modules() -> None:
     site = Site(name="s", modules=("bwa", "gone", "broken", "with 'quotes'"), setup=("echo noise", "ulimit -c 0"))
-    found = answer(site, "BWA", "sh", "samtools", "-x", "; echo cwlbalsam-finds program evil")
+    found = answer(site, "BWA", "sh", "samtools", "-x", "-p", "; echo cwlbalsam-finds program evil")
     assert found is not None
     assert found.programs == {"BWA", "sh"}
     assert "samtools/1.9(default)" in found.modules
