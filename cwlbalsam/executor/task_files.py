@@ -16,7 +16,6 @@ from cwlbalsam.cwl.places import HERE, SCHEME, location_at, split_location
 from cwlbalsam.cwl.records import Program
 from cwlbalsam.cwl.tasks import Outcome, Task
 from cwlbalsam.cwl.values import files_and_directories
-from cwlbalsam.errors import UserError
 from cwlbalsam.executor.needs import (
     FILE_MARK,
     has_command,
@@ -107,7 +106,7 @@ class TaskFiles:
         """The path here of what was printed at a site; its location if it does not come."""
         value = {"class": "File", "location": location}
         if location:
-            with contextlib.suppress(UserError):  # the site is down, perhaps that is why it failed
+            with contextlib.suppress(Exception):  # the site is down, or answers nonsense: perhaps that is why it failed
                 await self._fetch([value])
                 return split_location(value["location"])[1]
         return location
