@@ -87,6 +87,9 @@ class Whereabouts:
             raise JobError(f"{location}: the run does not know a site '{source}'")
         if source == place:
             return path
+        if source != HERE:  # a site may say anything
+            path = os.path.normpath(path)
+            location = location_at(source, path)
         inside = self._within_folder(place, location)
         if inside:
             return inside
@@ -215,7 +218,7 @@ class Whereabouts:
 
     def _name(self, place: str, path: str) -> str:
         copies = self._copies[place]
-        above = path
+        above = path = os.path.normpath(path)
         while copies and len(above) > 1:
             known = copies.get(above)
             if known is not None:

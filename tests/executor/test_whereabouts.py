@@ -150,3 +150,30 @@ def test_all_that_no_site_has_is_told_at_once(tmp_path: Path) -> None:
     with pytest.raises(TransferFailed, match="cannot be brought to site b: no") as raised:
         asyncio.run(files.bring(list(wanted.values())))
     assert raised.value.missing == ("site://a/a/jobs/0/0/x", "site://a/a/jobs/0/2/x")
+
+
+def test_no_site_names_what_lies_beside_a_folder_that_came_from_it(files: Whereabouts, tmp_path: Path) -> None:
+    values = [
+        a_folder("site://a/d"),
+        a_file("site://a/d/x"),
+        a_file("site://a/d/../../etc/secret"),
+        a_file("site://a/.."),
+    ]
+    translated(files, HERE, values)
+    folder, inside, *outside = (Path(value["location"].removeprefix("file://")) for value in values)
+    assert inside == folder / "x"
+    for path in outside:
+        assert ".." not in path.parts
+        assert path.parent.parent == tmp_path / "run" / "in"
+
+
+def test_no_site_names_what_lies_beside_a_file_that_went_there(files: Whereabouts, tmp_path: Path) -> None:
+    (tmp_path / "mine").touch()
+    value = a_file(f"file://{tmp_path}/mine")
+    translated(files, "a", value)
+    there = value["location"]
+    claimed = a_file(f"{there}/../secret")
+    files.translate_back("a", claimed)
+    assert claimed["location"].startswith("site://a/work/a/")
+    assert ".." not in claimed["location"]
+    assert files.locations_back("a", [f"{there}/../../x"])[0].startswith("site://a/work/a/")
