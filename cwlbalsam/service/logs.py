@@ -3,6 +3,7 @@
 import io
 import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 from typing import BinaryIO
 
@@ -15,6 +16,8 @@ from cwlbalsam.jobs.model import RunRecord
 from cwlbalsam.service.home import Home
 from cwlbalsam.service.options import Asked
 from cwlbalsam.service.run_sites import sites_home_of
+
+COMPLAINT_BYTES = 2000
 
 
 class KeepLogs:
@@ -93,10 +96,16 @@ def _read_there(log: str, run: RunRecord, home: Home, out: BinaryIO, reading: li
     name, path = split_location(log)
     site = pick_site(find_sites(sites_home_of(options, home), [base / each for each in options.sites]), name)
     command = remote_command(login_of(site), [*reading, path])
-    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as there:
-        assert there.stdout is not None
-        assert there.stderr is not None
-        shutil.copyfileobj(there.stdout, out)
-        words = there.stderr.read().decode("utf-8", "replace").strip()
-    if there.returncode:
-        raise UserError(f"{path} cannot be read at site '{name}': {words or f'code {there.returncode}'}")
+    code, words = read_from(command, out)
+    if code:
+        raise UserError(f"{path} cannot be read at site '{name}': {words or f'code {code}'}")
+
+
+def read_from(command: list[str], out: BinaryIO) -> tuple[int, str]:
+    """Copies what a command prints; its exit code, and the end of what it complains of, however much that is."""
+    with tempfile.TemporaryFile() as complaints:
+        with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=complaints) as there:
+            assert there.stdout is not None
+            shutil.copyfileobj(there.stdout, out)
+        complaints.seek(max(0, complaints.seek(0, 2) - COMPLAINT_BYTES))
+        return there.returncode, complaints.read().decode("utf-8", "replace").strip()
