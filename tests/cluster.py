@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 SCRIPT = Path(__file__).resolve().parent.parent / "scripts" / "cluster"
-PROGRAMS = ("slurmctld", "slurmd", "munged", "sbatch", "qsub")
+PROGRAMS = ("slurmctld", "slurmd", "munged", "sbatch", "qsub", "ip", "iptables")
 
 
 @dataclass(frozen=True)

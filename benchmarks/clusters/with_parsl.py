@@ -7,6 +7,7 @@ end; the executor and its workers are up before.
 import json
 import os
 import resource
+import socket
 import sys
 import tempfile
 import time
@@ -33,7 +34,7 @@ def nothing(number: int) -> int:
 def measure(jobs: int, outdir: str, folder: str) -> float:
     executor = HighThroughputExecutor(
         label="htex",
-        address="127.0.0.1",
+        address=socket.gethostname(),  # nodes have a loopback of their own
         max_workers_per_node=len(os.sched_getaffinity(0)),
         provider=LocalProvider(init_blocks=1, min_blocks=1, max_blocks=1),
     )

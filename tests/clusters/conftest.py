@@ -3,13 +3,15 @@ from collections.abc import Iterator
 import pytest
 
 from tests.cluster import Cluster, running_cluster
-from tests.clusters.place import ClusterPlace
+from tests.clusters.place import HOMES, ClusterPlace
 
 
 @pytest.fixture(scope="session")
 def slurm_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """Four nodes of four CPUs and, in name, four GPUs."""
-    with running_cluster(tmp_path_factory.mktemp("slurm"), "--gpus", "4") as cluster:
+    """Four nodes of four CPUs and, in name, four GPUs. n3 sees no home of a place, n4 reaches no agent but by files."""
+    folder = tmp_path_factory.mktemp("slurm")
+    (folder / HOMES).mkdir()
+    with running_cluster(folder, "--gpus", "4", "--hide", f"n3:{folder / HOMES}", "--bar", "n4") as cluster:
         yield cluster
 
 

@@ -17,14 +17,21 @@ from tests.durability.place import ROOT, Place, children, command_of, parent, pr
 
 PILOTS = {"nodes": 4, "total_nodes": 4, "max": 4, "wall": "5m", "idle": "10s"}
 LEASE_SECONDS = 8
+HOMES = "homes"
+"""In a cluster's folder: where the homes of places are, so that it can be hidden from a node when it boots."""
 
 
 @dataclass
 class ClusterPlace(Place):
-    """A home with one site, `cluster`. folder: seen by the nodes."""
+    """A home with one site, `cluster`. folder: seen by all nodes; home: not by all."""
 
     cluster: Cluster | None = None
     site: str = "cluster"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        assert self.cluster is not None
+        self.home = self.cluster.folder / HOMES / str(self.folder.relative_to(self.cluster.shared)).replace("/", "-")
 
     def describe(self, **site: Any) -> None:
         """Write the site's description."""
